@@ -1,0 +1,177 @@
+"""Intents: the proposal as it was made, and where it stands."""
+
+import functools
+import json
+from typing import Any
+
+from django.db import models
+from django.db.models import Q
+
+from audit.history import History
+
+
+class Status(models.TextChoices):
+    BLOCKED = "blocked", "Blocked"
+    PENDING_APPROVAL = "pending_approval", "Waiting for approval"
+    APPROVED = "approved", "Approved"
+    REJECTED = "rejected", "Rejected"
+    EXPIRED = "expired", "Expired"
+    CANCELLED = "cancelled", "Cancelled"
+    EXECUTING = "executing", "Executing"
+    SUCCEEDED = "succeeded", "Succeeded"
+    FAILED = "failed", "Failed"
+    INDETERMINATE = "indeterminate", "Needs a person"
+
+    @property
+    def is_terminal(self) -> bool:
+        return self in TERMINAL
+
+
+TERMINAL = frozenset(
+    {Status.BLOCKED, Status.REJECTED, Status.EXPIRED, Status.CANCELLED, Status.SUCCEEDED, Status.FAILED}
+)
+
+
+class ExecutionMode(models.TextChoices):
+    PORTAL = "portal", "By the portal"
+    AGENT = "agent", "By the agent"
+
+
+class RiskLevel(models.TextChoices):
+    LOW = "low", "Low"
+    MEDIUM = "medium", "Medium"
+    HIGH = "high", "High"
+    CRITICAL = "critical", "Critical"
+
+
+class Intent(models.Model):
+    """One proposed action: who, which action, which payload, why, until when.
+
+    `canonical` is the RFC 8785 text of the canonical intent: what is rendered, hashed and executed. The columns beside
+    it that repeat a part of it exist for filters and ordering only; a claim checks that they still agree.
+    """
+
+    id = models.CharField(primary_key=True, max_length=40, editable=False)
+    agent = models.ForeignKey("intents.Agent", on_delete=models.PROTECT, related_name="intents")
+    agent_name = models.CharField(max_length=63, editable=False)
+    action = models.CharField(max_length=200)
+    status = models.CharField(max_length=20, choices=Status)
+    execution_mode = models.CharField(max_length=10, choices=ExecutionMode)
+
+    canonical = models.TextField()
+    digest = models.CharField(max_length=71)
+    # The digest of the same object without its id: equal for two proposals of the same thing.
+    fingerprint = models.CharField(max_length=71)
+    target = models.TextField(null=True, blank=True)
+    records = models.PositiveBigIntegerField(null=True, blank=True)
+    value_amount = models.DecimalField(max_digits=42, decimal_places=12, null=True, blank=True)
+    value_currency = models.CharField(max_length=3, null=True, blank=True)
+    # What the agent said of records, value and target; `derived` names those the action type worked out itself.
+    claims = models.JSONField(default=dict)
+    derived = models.JSONField(default=list)
+
+    verdict = models.JSONField()
+    verdict_digest = models.CharField(max_length=71)
+    requirement = models.JSONField(null=True, blank=True)
+    requirement_digest = models.CharField(max_length=71)
+    policy_version = models.ForeignKey(
+        "intents.PolicyVersion", null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    action_type_version = models.ForeignKey(
+        "intents.ActionTypeVersion", null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    risk_score = models.PositiveSmallIntegerField(default=0)
+    risk_level = models.CharField(max_length=10, choices=RiskLevel)
+    risk_reasons = models.JSONField(default=list)
+
+    supersedes = models.OneToOneField(
+        "self", null=True, blank=True, on_delete=models.PROTECT, related_name="superseded_by"
+    )
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    decided_at = models.DateTimeField(null=True, blank=True)
+
+    # The canonical text, the verdict's reason and the agent's claims are contents: they live here, once, erasable.
+    history = History(
+        excluded_fields=["canonical", "target", "claims", "verdict", "requirement", "risk_reasons", "agent_name"]
+    )
+
+    class Meta:
+        ordering = ["-id"]
+        permissions = [
+            ("cancel_intent", "Can cancel intents"),
+            ("resolve_intent", "Can settle what an indeterminate execution did"),
+        ]
+        constraints = [
+            models.CheckConstraint(condition=Q(status__in=Status.values), name="intent_status_known"),
+            models.CheckConstraint(condition=Q(execution_mode__in=ExecutionMode.values), name="intent_mode_known"),
+            models.CheckConstraint(condition=Q(risk_level__in=RiskLevel.values), name="intent_risk_known"),
+            models.CheckConstraint(condition=Q(expires_at__gt=models.F("created_at")), name="intent_expires_later"),
+        ]
+        indexes = [
+            # The desk: what waits, most urgent first.
+            models.Index(
+                fields=["-risk_score", "expires_at"],
+                condition=Q(status=Status.PENDING_APPROVAL),
+                name="intent_desk",
+            ),
+            # The sweeper: what runs out of time.
+            models.Index(
+                fields=["expires_at"],
+                condition=Q(status__in=[Status.PENDING_APPROVAL, Status.APPROVED]),
+                name="intent_expiring",
+            ),
+            # Proposing: the same thing asked twice while it is pending.
+            models.Index(
+                fields=["agent", "fingerprint"],
+                condition=Q(status=Status.PENDING_APPROVAL),
+                name="intent_pending_twin",
+            ),
+            # "This agent, this action" on the intent's page, and an agent's own list newest first.
+            models.Index(fields=["agent", "action", "-id"], name="intent_agent_action"),
+            models.Index(fields=["agent", "-id"], name="intent_agent"),
+            # The admin's list and GET /intents filtered by status.
+            models.Index(fields=["status", "-id"], name="intent_status"),
+            models.Index(fields=["action", "-id"], name="intent_action"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.action} ({self.id})"
+
+    @functools.cached_property
+    def document(self) -> dict[str, Any]:
+        """The canonical intent, parsed."""
+        return json.loads(self.canonical)
+
+    @property
+    def payload(self) -> Any:
+        return self.document["payload"]
+
+    def audit_about(self) -> dict[str, str]:
+        return {
+            "agent_id": self.agent_id,
+            "agent_name": self.agent_name,
+            "action": self.action,
+            "intent_id": self.id,
+        }
+
+
+class IdempotencyKey(models.Model):
+    """The answer an agent's key already got. Housekeeping, not history: rows are dropped after a while."""
+
+    agent = models.ForeignKey("intents.Agent", on_delete=models.CASCADE, related_name="+")
+    key = models.CharField(max_length=255)
+    request_digest = models.CharField(max_length=71)
+    intent = models.ForeignKey(Intent, on_delete=models.CASCADE, related_name="+")
+    answer = models.TextField()
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["agent", "key"], name="idempotency_key_once")]
+        indexes = [
+            # The sweeper: what is old enough to be dropped.
+            models.Index(fields=["created_at"], name="idempotency_old"),
+        ]
+
+    def __str__(self) -> str:
+        return self.key

@@ -1,0 +1,12 @@
+"""The ledger's event types that this app writes, each with its meaning."""
+
+from audit import ledger
+
+ledger.register(
+    {
+        "decision.made": "A reviewer voted to approve or reject, bound to the digest they were shown.",
+        "decision.withdrawn": "A reviewer took a vote back while the intent was pending.",
+        "token.created": "A personal token for the API was made and shown once.",
+        "token.revoked": "A personal token stopped being accepted.",
+    }
+)

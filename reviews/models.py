@@ -1,0 +1,74 @@
+"""Decisions of people, and the personal tokens they call the API with."""
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from audit.history import History
+
+
+class Vote(models.TextChoices):
+    APPROVE = "approve", "Approve"
+    REJECT = "reject", "Reject"
+
+
+class Decision(models.Model):
+    """What one reviewer said about one intent, bound to what they were shown.
+
+    `record_digest` covers the whole decision, rationale included, so that history and ledger bind text they do not hold.
+    """
+
+    id = models.CharField(primary_key=True, max_length=40, editable=False)
+    intent = models.ForeignKey("intents.Intent", on_delete=models.PROTECT, related_name="decisions")
+    reviewer = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="decisions")
+    reviewer_name = models.CharField(max_length=150)
+    vote = models.CharField(max_length=10, choices=Vote)
+    rationale = models.TextField(blank=True)
+    digest = models.CharField(max_length=71)
+    verdict_digest = models.CharField(max_length=71)
+    requirement_digest = models.CharField(max_length=71)
+    record_digest = models.CharField(max_length=71)
+    created_at = models.DateTimeField()
+    withdrawn_at = models.DateTimeField(null=True, blank=True)
+
+    history = History(excluded_fields=["rationale", "reviewer_name"])
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            # One standing vote a person: the database says so even if two requests race past every check.
+            models.UniqueConstraint(
+                fields=["intent", "reviewer"], condition=Q(withdrawn_at__isnull=True), name="decision_once"
+            ),
+            models.CheckConstraint(condition=Q(vote__in=Vote.values), name="decision_vote_known"),
+            models.CheckConstraint(condition=Q(vote=Vote.APPROVE) | ~Q(rationale=""), name="decision_reject_says_why"),
+        ]
+        indexes = [
+            # "Decided by me", and an auditor's list by reviewer.
+            models.Index(fields=["reviewer", "-id"], name="decision_reviewer"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_vote_display()} by {self.reviewer_name}"
+
+    def audit_about(self) -> dict[str, str]:
+        return self.intent.audit_about()
+
+
+class PersonalToken(models.Model):
+    """What a person calls the API with: shown once, stored as a hash, known by its prefix."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="personal_tokens")
+    prefix = models.CharField(max_length=16, editable=False)
+    hash = models.CharField(max_length=64, unique=True, editable=False)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    history = History()
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.prefix}…"

@@ -1,0 +1,11 @@
+"""The Celery application: a doorbell, never the record. Messages carry ids only."""
+
+import os
+
+from celery import Celery
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "zehrava_site.settings")
+
+app = Celery("zehrava")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()

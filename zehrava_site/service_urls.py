@@ -1,0 +1,5 @@
+"""Health, schema and documentation."""
+
+from django.urls import URLPattern
+
+urlpatterns: list[URLPattern] = []

@@ -1,0 +1,294 @@
+"""Every setting, read from the environment here and nowhere else; `docs/operators.md` has a line for each."""
+
+import secrets
+from pathlib import Path
+
+import environ
+from csp.constants import NONE, SELF, UNSAFE_EVAL, UNSAFE_INLINE
+from django.core.exceptions import ImproperlyConfigured
+
+from zehrava import durations
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = environ.Env()
+
+
+def _duration(name: str, default: str) -> int:
+    """Seconds of a setting written as an integer and s, m, h or d."""
+    try:
+        return durations.parse(env.str(name, default=default))
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name}: {error}") from error
+
+
+# --- where this portal keeps its own files -------------------------------------------------------------------------
+
+ZEHRAVA_PRODUCTION = env.bool("ZEHRAVA_PRODUCTION", default=False)
+DATA_DIR = Path(env.str("ZEHRAVA_DATA_DIR", default=str(BASE_DIR / "var"))).resolve()
+DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def _kept_secret(name: str, filename: str) -> str:
+    """The secret of that variable; without it one made once and kept in the data directory, mode 600.
+
+    Two processes starting together agree, because only one of them can create the file.
+    """
+    if value := env.str(name, default=""):
+        return value
+    if ZEHRAVA_PRODUCTION:
+        raise ImproperlyConfigured(f"{name} must be set in production: every web and worker host needs the same one.")
+    path = DATA_DIR / filename
+    if not path.exists():
+        draft = DATA_DIR / f".{filename}.{secrets.token_hex(8)}"
+        draft.touch(mode=0o600)
+        draft.write_text(secrets.token_urlsafe(48))
+        try:
+            path.hardlink_to(draft)
+        except FileExistsError:
+            pass
+        finally:
+            draft.unlink()
+    return path.read_text().strip()
+
+
+SECRET_KEY = _kept_secret("ZEHRAVA_SECRET_KEY", "secret_key")
+# What the `http` executor signs with; targets verify by the Standard Webhooks scheme.
+ZEHRAVA_SIGNING_SECRET = _kept_secret("ZEHRAVA_SIGNING_SECRET", "signing_secret")
+
+DEBUG = env.bool("ZEHRAVA_DEBUG", default=False)
+BASE_URL = env.str("ZEHRAVA_BASE_URL", default="http://127.0.0.1:8000").rstrip("/")
+ALLOWED_HOSTS = env.list("ZEHRAVA_ALLOWED_HOSTS", default=[] if ZEHRAVA_PRODUCTION else ["127.0.0.1", "localhost", "[::1]"])
+CSRF_TRUSTED_ORIGINS = [BASE_URL] if BASE_URL.startswith("https://") else []
+
+# --- what Zehrava itself is told -----------------------------------------------------------------------------------
+
+ZEHRAVA_EXPIRES_IN = _duration("ZEHRAVA_EXPIRES_IN", "24h")  # where neither the agent nor a policy says
+ZEHRAVA_EXPIRES_IN_MAX = _duration("ZEHRAVA_EXPIRES_IN_MAX", "30d")
+ZEHRAVA_PORTAL_LEASE = _duration("ZEHRAVA_PORTAL_LEASE", "30s")
+ZEHRAVA_AGENT_LEASE = _duration("ZEHRAVA_AGENT_LEASE", "5m")
+ZEHRAVA_SWEEP_EVERY = _duration("ZEHRAVA_SWEEP_EVERY", "5s")
+ZEHRAVA_RESEND_AFTER = _duration("ZEHRAVA_RESEND_AFTER", "15s")
+ZEHRAVA_IDEMPOTENCY_KEPT = _duration("ZEHRAVA_IDEMPOTENCY_KEPT", "7d")
+ZEHRAVA_MAX_BODY = env.int("ZEHRAVA_MAX_BODY", default=1_048_576)
+ZEHRAVA_WEB_THREADS = env.int("ZEHRAVA_WEB_THREADS", default=4)
+DATA_UPLOAD_MAX_MEMORY_SIZE = 8_388_608
+
+# --- applications --------------------------------------------------------------------------------------------------
+
+INSTALLED_APPS = [
+    "unfold",
+    "unfold.contrib.filters",
+    "unfold.contrib.forms",
+    "unfold.contrib.simple_history",
+    "zehrava_site.apps.ZehravaAdminConfig",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "django_filters",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "simple_history",
+    "audit",
+    "intents",
+    "reviews",
+    "zehrava_site.apps.SiteConfig",
+]
+
+MIDDLEWARE = [
+    "audit.context.RequestIdMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "zehrava_site.urls"
+WSGI_APPLICATION = "zehrava_site.wsgi.application"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+# --- database ------------------------------------------------------------------------------------------------------
+
+DATABASES = {"default": env.db_url("ZEHRAVA_DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'zehrava.sqlite3'}")}
+if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    if ZEHRAVA_PRODUCTION:
+        raise ImproperlyConfigured("ZEHRAVA_DATABASE_URL must name a PostgreSQL database in production.")
+    DATABASES["default"]["OPTIONS"] = {
+        # A transaction takes the write lock when it begins: it waits for its turn instead of failing half-way.
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 30,
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA temp_store=MEMORY",
+    }
+    DATABASES["default"]["CONN_MAX_AGE"] = None
+else:
+    DATABASES["default"]["CONN_MAX_AGE"] = 300
+    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+
+# --- people --------------------------------------------------------------------------------------------------------
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+LOGIN_URL = "admin:login"
+LOGIN_REDIRECT_URL = "admin:index"
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = BASE_URL.startswith("https://")
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+if env.bool("ZEHRAVA_BEHIND_TLS_PROXY", default=False):
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+
+# Unfold's Alpine evaluates expressions and sets inline styles; the API's views narrow this to nothing at all.
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [SELF],
+        "script-src": [SELF, UNSAFE_EVAL, UNSAFE_INLINE],
+        "style-src": [SELF, UNSAFE_INLINE],
+        "img-src": [SELF, "data:"],
+        "font-src": [SELF, "data:"],
+        "connect-src": [SELF],
+        "object-src": [NONE],
+        "base-uri": [SELF],
+        "form-action": [SELF],
+        "frame-ancestors": [NONE],
+    }
+}
+
+SIMPLE_HISTORY_REVERT_DISABLED = True
+SIMPLE_HISTORY_ENFORCE_HISTORY_MODEL_PERMISSIONS = False
+
+# --- language, time, files -----------------------------------------------------------------------------------------
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+USE_I18N = False
+
+STATIC_URL = "/static/"
+STATICFILES_DIRS = [BASE_DIR / "zehrava_site" / "static"]
+STATIC_ROOT = DATA_DIR / "static"
+# Served straight from the packages: nothing to collect before the first start.
+WHITENOISE_USE_FINDERS = True
+
+# --- agents' and people's API --------------------------------------------------------------------------------------
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "intents.api.authentication.AgentKeyAuthentication",
+        "reviews.authentication.PersonalTokenAuthentication",
+        "reviews.authentication.PersonSessionAuthentication",
+    ],
+    # A view that forgets to say who may call it answers nobody.
+    "DEFAULT_PERMISSION_CLASSES": ["zehrava_site.api.permissions.Nobody"],
+    "DEFAULT_PARSER_CLASSES": ["zehrava_site.api.parsers.StrictJSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["zehrava_site.api.renderers.JSONRenderer"],
+    "DEFAULT_PAGINATION_CLASS": "zehrava_site.api.pagination.IdCursorPagination",
+    "DEFAULT_SCHEMA_CLASS": "zehrava_site.api.schema.ProblemAutoSchema",
+    "EXCEPTION_HANDLER": "zehrava_site.api.problems.exception_handler",
+    "URL_FORMAT_OVERRIDE": None,
+    "PAGE_SIZE": 50,
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Zehrava",
+    "DESCRIPTION": "The gate in front of what AI agents do: propose an intent, wait for the decision, carry it out once.",
+    "VERSION": "0.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "SERVE_AUTHENTICATION": [],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+    "COMPONENT_SPLIT_REQUEST": True,
+}
+
+# --- jobs ----------------------------------------------------------------------------------------------------------
+
+CELERY_BROKER_URL = env.str("ZEHRAVA_BROKER_URL", default="filesystem://")
+if CELERY_BROKER_URL == "filesystem://":
+    if ZEHRAVA_PRODUCTION:
+        raise ImproperlyConfigured("ZEHRAVA_BROKER_URL must name a Redis or RabbitMQ server in production.")
+    for _folder in ("messages", "control"):
+        (DATA_DIR / "broker" / _folder).mkdir(mode=0o700, parents=True, exist_ok=True)
+    CELERY_BROKER_TRANSPORT_OPTIONS = {
+        "data_folder_in": str(DATA_DIR / "broker" / "messages"),
+        "data_folder_out": str(DATA_DIR / "broker" / "messages"),
+        "control_folder": str(DATA_DIR / "broker" / "control"),
+        "polling_interval": 0.1,
+    }
+else:
+    # A dead broker must not hold a reviewer's click: the sweeper sends again what could not be sent.
+    CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_connect_timeout": 1, "socket_timeout": 5}
+CELERY_BROKER_CONNECTION_TIMEOUT = 2
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_PUBLISH_RETRY = False
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_CONCURRENCY = env.int("ZEHRAVA_WORKERS", default=2)
+CELERY_TASK_DEFAULT_QUEUE = "zehrava"
+CELERY_TIMEZONE = "UTC"
+CELERY_BEAT_SCHEDULE = {
+    "sweep": {
+        "task": "intents.tasks.sweep",
+        "schedule": ZEHRAVA_SWEEP_EVERY,
+        # A sweep that waited longer than the next one is due has nothing left to say.
+        "options": {"expires": ZEHRAVA_SWEEP_EVERY * 3},
+    },
+}
+
+# --- mail ----------------------------------------------------------------------------------------------------------
+
+vars().update(env.email_url("ZEHRAVA_EMAIL_URL", default="consolemail://"))
+DEFAULT_FROM_EMAIL = env.str("ZEHRAVA_FROM_EMAIL", default="zehrava@localhost")
+EMAIL_TIMEOUT = 10
+
+# --- logs ----------------------------------------------------------------------------------------------------------
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": env.str("ZEHRAVA_LOG_LEVEL", default="INFO")},
+    "loggers": {"httpx": {"level": "WARNING"}},
+}
+
+if ZEHRAVA_PRODUCTION:
+    if not ALLOWED_HOSTS:
+        raise ImproperlyConfigured("ZEHRAVA_ALLOWED_HOSTS must list the names this portal answers to in production.")
+    if DEBUG:
+        raise ImproperlyConfigured("ZEHRAVA_DEBUG shows secrets to whoever causes an error: unset it in production.")
+    if not BASE_URL.startswith("https://"):
+        raise ImproperlyConfigured("ZEHRAVA_BASE_URL must be the https address people open in production.")
+
+from zehrava_site.unfold_settings import UNFOLD  # noqa: E402, F401

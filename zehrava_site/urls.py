@@ -1,0 +1,14 @@
+"""Every address of the portal."""
+
+from django.contrib import admin
+from django.urls import include, path
+from django.views.generic import RedirectView
+
+urlpatterns = [
+    path("", RedirectView.as_view(pattern_name="admin:index", permanent=False)),
+    path("admin/", admin.site.urls),
+    path("api/v1/", include("intents.api.urls")),
+    path("api/v1/", include("reviews.api_urls")),
+    path("api/v1/", include("audit.api_urls")),
+    path("", include("zehrava_site.service_urls")),
+]
