@@ -1,0 +1,142 @@
+"""History of governed models: every row as it was after each change, with who changed it.
+
+A model declares `history = History()`. From then on every `save()` and `delete()` of an instance writes a history
+row and a ledger event in the same transaction, whoever calls it; `ledger.record` writes them faster and with more to
+say. `QuerySet.update()` and `bulk_create()` send no signal: governed models are not changed that way.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import wraps
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+from django.db import DEFAULT_DB_ALIAS, models, transaction
+from simple_history.manager import HistoryManager
+from simple_history.models import HistoricalRecords
+
+from audit import context, event_types
+from audit.actors import KINDS, UNATTRIBUTED, Actor
+
+ACTOR_COLUMNS = ("actor_kind", "actor_id", "actor_name")
+_VERBS = {"+": "created", "~": "changed", "-": "deleted"}
+_RESERVED = {*ACTOR_COLUMNS, "event_id", "history_id", "history_date", "history_type", "history_user_id"}
+
+_acting: ContextVar[Actor | None] = ContextVar("audit_acting", default=None)
+
+
+@contextmanager
+def acting(by: Actor) -> Iterator[Actor]:
+    """Attribute every plain `save()` and `delete()` inside to this actor."""
+    token = _acting.set(by)
+    try:
+        yield by
+    finally:
+        _acting.reset(token)
+
+
+def current_actor() -> Actor:
+    """Whom a plain `save()` is attributed to: who is `acting`, else who is signed in, else "unattributed"."""
+    return _acting.get() or context.signed_in_person() or UNATTRIBUTED
+
+
+def event_type(model: type[models.Model], history_type: str) -> str:
+    """The ledger's word for a plain save or delete: `agent_key.created`."""
+    noun = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", model._meta.object_name or "").lower()
+    return f"{noun}.{_VERBS[history_type]}"
+
+
+def history_model(model: type[models.Model]) -> type[models.Model] | None:
+    """The model of a governed model's history rows; None where it has no history."""
+    manager = getattr(model._meta, "simple_history_manager_attribute", None)
+    return None if manager is None else getattr(model, manager).model
+
+
+def history_models() -> list[type[models.Model]]:
+    """Every history model of the installed apps, found at run time."""
+    from django.apps import apps
+
+    found = (history_model(model) for model in apps.get_models())
+    return sorted({model for model in found if model is not None}, key=lambda model: model._meta.db_table)
+
+
+class RowByRowHistory(HistoryManager):
+    """simple-history's manager without its bulk writer, which knows neither actors nor the ledger."""
+
+    def bulk_history_create(self, *args: Any, **kwargs: Any) -> Any:
+        raise NotImplementedError("Write history in bulk with audit.ledger.record(*changes).")
+
+
+class History(HistoricalRecords):
+    """`HistoricalRecords` that also writes the ledger, knows agents, and points at nobody's row.
+
+    `excluded_fields` names contents that must stay erasable and therefore never enter history.
+
+    A history row's primary key is the id of the ledger event written with it (also readable as `event_id`): one event
+    covers one row, and rows sort by time. The user is a plain integer, because a foreign key would let the deletion
+    of a person reach for rows that nobody may change.
+    """
+
+    def __init__(self, *, excluded_fields: list[str] | tuple[str, ...] = (), **options: Any) -> None:
+        super().__init__(
+            excluded_fields=list(excluded_fields),
+            history_id_field=models.CharField(max_length=40),
+            history_user_id_field=models.BigIntegerField(null=True, blank=True),
+            history_manager=RowByRowHistory,
+            **options,
+        )
+
+    def finalize(self, sender: type[models.Model], **kwargs: Any) -> None:
+        super().finalize(sender, **kwargs)
+        if sender is not self.cls and not (self.inherit and issubclass(sender, self.cls)):
+            return
+        if clash := _RESERVED & {field.attname for field in sender._meta.concrete_fields}:
+            raise ImproperlyConfigured(f"{sender.__name__} uses names that history needs: {', '.join(sorted(clash))}.")
+        if self.get_m2m_fields_from_model(sender):
+            raise ImproperlyConfigured("History does not follow many-to-many fields: record the change as an event.")
+        for kind in _VERBS:
+            name = event_type(sender, kind)
+            event_types.register_default(name, f"A row of {sender._meta.verbose_name_plural} was {_VERBS[kind]}.")
+        _save_with_history_atomically(sender)
+
+    def get_extra_fields(self, model: type[models.Model], fields: dict[str, models.Field]) -> dict[str, Any]:
+        return {
+            **super().get_extra_fields(model, fields),
+            "actor_kind": models.CharField(max_length=10, choices=[(kind, kind) for kind in KINDS], editable=False),
+            "actor_id": models.CharField(max_length=64, editable=False),
+            "actor_name": models.CharField(max_length=255, editable=False),
+            "event_id": property(lambda row: row.history_id),
+        }
+
+    def post_save(self, instance: models.Model, created: bool, using: str | None = None, **kwargs: Any) -> None:
+        # Fixtures (`raw`) and SIMPLE_HISTORY_ENABLED=False skip history in simple-history; nothing may skip it here
+        # but the ledger, which writes the same row itself.
+        if not hasattr(instance, "skip_history_when_saving"):
+            self.create_historical_record(instance, "+" if created else "~", using=using)
+
+    def post_delete(self, instance: models.Model, using: str | None = None, **kwargs: Any) -> None:
+        if not hasattr(instance, "skip_history_when_saving"):
+            self.create_historical_record(instance, "-", using=using)
+
+    def create_historical_record(self, instance: models.Model, history_type: str, using: str | None = None) -> None:
+        # The ledger's models have a history of their own, so the ledger cannot be imported before them.
+        from audit import ledger
+
+        event = event_type(type(instance), history_type)
+        ledger.record(ledger.Change(event, instance, current_actor(), history=history_type))  # type: ignore[arg-type]
+
+
+def _save_with_history_atomically(model: type[models.Model]) -> None:
+    """Make one transaction of a row and its history: Django sends `post_save` after its own has ended."""
+    save_base = model.save_base
+
+    @wraps(save_base)
+    def save_base_atomically(self: models.Model, *args: Any, **kwargs: Any) -> None:
+        with transaction.atomic(using=kwargs.get("using") or DEFAULT_DB_ALIAS, savepoint=False):
+            save_base(self, *args, **kwargs)
+
+    model.save_base = save_base_atomically  # type: ignore[method-assign]
