@@ -1,0 +1,160 @@
+"""Storing policies and action types, and bringing their versions into force.
+
+The text of a version never changes: other text is another version. What is in force is one pointer, moved in one
+transaction with its history, its ledger event and the version of what is in force.
+"""
+
+from typing import Any, TypeVar
+
+from django.contrib.auth.models import AbstractBaseUser
+from django.db import IntegrityError, transaction
+
+from audit import clock, ledger
+from audit.actors import Actor
+from intents import executors, in_force
+from intents.models import ActionType, ActionTypeVersion, Policy, PolicyVersion
+from zehrava import action_types, ids, policy
+from zehrava.action_types import ActionTypeError
+from zehrava.policy import strict_yaml
+
+Stored = TypeVar("Stored", Policy, ActionType)
+Version = TypeVar("Version", PolicyVersion, ActionTypeVersion)
+
+
+def parse_policy(text: str, *, version: int = 1) -> policy.Policy:
+    """Read a policy as it would be stored. Raises PolicyError, which says where and what to mend."""
+    return policy.Policy.parse(text, version=version)
+
+
+def parse_action_type(text: str) -> action_types.ActionType:
+    """Read an action type as it would be stored, whose executor this portal has. Raises ActionTypeError."""
+    parsed = action_types.ActionType.parse(text)
+    if parsed.executor is not None and parsed.executor not in executors.names():
+        known = ", ".join(sorted(executors.names()))
+        raise ActionTypeError(
+            strict_yaml.read(text).fault(
+                "executor",
+                f"this portal has no executor {parsed.executor!r}: use one of {known}, or leave the line out, then the "
+                "agent carries the action out itself",
+            )
+        )
+    return parsed
+
+
+@transaction.atomic
+def save_policy(text: str, *, by: Actor, user: AbstractBaseUser | None, activate: bool = True) -> PolicyVersion:
+    """Store a policy as the next version of its name, and bring it into force.
+
+    Text equal to that of the newest version, or of the one in force, makes no version of its own. `user` is the
+    person who wrote it, if one did. Raises PolicyError, and then nothing is stored.
+    """
+    parsed = parse_policy(text)
+    stored = _find_or_create(Policy(id=ids.new("pol", at=clock.now()), name=parsed.name), by=by)
+    version = _newest_or_next(stored, PolicyVersion(policy=stored, **_contents(text, parsed.digest, user)), by=by)
+    if activate:
+        activate_version(version, by=by)
+    return version
+
+
+@transaction.atomic
+def save_action_type(
+    text: str, *, by: Actor, user: AbstractBaseUser | None, activate: bool = True
+) -> ActionTypeVersion:
+    """Store an action type as the next version of its name, and bring it into force.
+
+    As `save_policy`; raises ActionTypeError, and then nothing is stored.
+    """
+    parsed = parse_action_type(text)
+    stored = _find_or_create(ActionType(name=parsed.name), by=by)
+    version = ActionTypeVersion(action_type=stored, **_contents(text, parsed.digest, user))
+    version = _newest_or_next(stored, version, by=by)
+    if activate:
+        activate_action_type_version(version, by=by)
+    return version
+
+
+@transaction.atomic
+def activate_version(version: PolicyVersion, *, by: Actor) -> Policy:
+    """Bring a version of a policy into force instead of the one that is, if it is not already.
+
+    Raises PolicyError for a version that this portal can no longer read.
+    """
+    parse_policy(version.text, version=version.number)
+    return _point_at(version.policy, version, "policy.activated", by=by)
+
+
+@transaction.atomic
+def activate_action_type_version(version: ActionTypeVersion, *, by: Actor) -> ActionType:
+    """Bring a version of an action type into force instead of the one that is, if it is not already.
+
+    Raises ActionTypeError for a version that this portal can no longer read or carry out.
+    """
+    parse_action_type(version.text)
+    return _point_at(version.action_type, version, "action_type.activated", by=by)
+
+
+@transaction.atomic
+def disable_policy(stored: Policy, *, by: Actor) -> Policy:
+    """Take a policy out of force; its versions stay. What it alone covered is then asked of a reviewer."""
+    return _point_at(stored, None, "policy.disabled", by=by)
+
+
+@transaction.atomic
+def retire_action_type(stored: ActionType, *, by: Actor) -> ActionType:
+    """Take an action type out of force; its versions stay. Its action is then shown as it came, and not run here."""
+    return _point_at(stored, None, "action_type.retired", by=by)
+
+
+# --- what both have in common --------------------------------------------------------------------------------------
+
+
+def _find_or_create(draft: Stored, *, by: Actor) -> Stored:
+    """The stored document of that name, locked, so that two who save at once get two version numbers."""
+    named = type(draft).objects.select_for_update().filter(name=draft.name)
+    if found := named.first():
+        return found
+    try:
+        with transaction.atomic():
+            ledger.save(draft, _CREATED[type(draft)], by=by)
+    except IntegrityError:
+        return named.get()
+    return draft
+
+
+def _contents(text: str, digest: str, user: AbstractBaseUser | None) -> dict[str, Any]:
+    return {"text": text, "digest": digest, "created_by": user}
+
+
+def _newest_or_next(stored: Policy | ActionType, draft: Version, *, by: Actor) -> Version:
+    newest = stored.versions.order_by("-number").first()
+    for version in (newest, stored.active):
+        if version is not None and version.text == draft.text:
+            return version
+    draft.number = newest.number + 1 if newest else 1
+    ledger.save(draft, _CREATED[type(draft)], by=by, facts={"number": draft.number, "digest": draft.digest})
+    return draft
+
+
+def _point_at(stored: Stored, version: PolicyVersion | ActionTypeVersion | None, event: str, *, by: Actor) -> Stored:
+    stored = type(stored).objects.select_for_update().get(pk=stored.pk)
+    if stored.active_id == (version.pk if version else None):
+        return stored
+    before = stored.active
+    stored.active = version
+    facts = {
+        "version": version.number if version else None,
+        "digest": version.digest if version else None,
+        "instead_of": before.number if before else None,
+    }
+    ledger.save(stored, event, by=by, facts=facts, update_fields=["active"])
+    in_force.bump()
+    return stored
+
+
+# The ledger's own words for a row that is new.
+_CREATED: dict[type, str] = {
+    Policy: "policy.created",
+    PolicyVersion: "policy_version.created",
+    ActionType: "action_type.created",
+    ActionTypeVersion: "action_type_version.created",
+}
