@@ -1,0 +1,41 @@
+"""Admin pages to read and never to write."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import models
+from django.http import HttpRequest, HttpResponse
+
+
+class ReadOnlyAdmin:
+    """Mixin for a ModelAdmin: the list, the page and its history stay; adding, changing and deleting go.
+
+    Django shows Save and Delete on a page that denies only some of the three, so all are denied and hidden.
+    """
+
+    list_per_page = 25
+    show_full_result_count = False
+    actions = None
+
+    def has_add_permission(self, request: HttpRequest, *args: Any) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
+        return False
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        hidden = dict.fromkeys(
+            ("show_save", "show_save_and_continue", "show_save_and_add_another", "show_delete", "show_delete_link"),
+            False,
+        )
+        return super().changeform_view(request, object_id, form_url, {**hidden, **(extra_context or {})})  # type: ignore[misc]

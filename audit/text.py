@@ -1,0 +1,103 @@
+"""Showing text that an agent or a person wrote: escaped, isolated, with everything invisible drawn visibly.
+
+Django's `escape` deals with markup only. A right-to-left override, a zero-width space or a tag character passes
+through it and makes a reviewer read something other than what will run (promise 8).
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import sys
+import unicodedata
+
+from django.utils.html import escape
+from django.utils.safestring import SafeString, mark_safe
+
+# Controls, formats (bidirectional marks, zero-width characters, tags), surrogates, private use, unassigned, line and
+# paragraph separators, and every space but the ordinary one.
+_HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"})
+# Drawn as nothing or as blank, although their categories are those of ordinary letters, marks and symbols.
+_ALSO_HIDDEN = (
+    *range(0xFE00, 0xFE10),  # variation selectors
+    *range(0xE0100, 0xE01F0),
+    *(0x180B, 0x180C, 0x180D, 0x180F),
+    0x034F,  # combining grapheme joiner
+    *(0x115F, 0x1160, 0x3164, 0xFFA0),  # Hangul fillers
+    *(0x17B4, 0x17B5),  # Khmer vowels without a shape
+    0x2800,  # empty Braille pattern
+    *(0x1D159, 0x16FE4),  # null note head, Khitan filler
+)
+# From here on Unicode has only tags, variation selectors, private use and gaps.
+_NOTHING_VISIBLE_FROM = 0x40000
+_CONTROL_NAMES = {
+    0x00: "NULL",
+    0x07: "BELL",
+    0x08: "BACKSPACE",
+    0x0B: "LINE TABULATION",
+    0x0C: "FORM FEED",
+    0x0D: "CARRIAGE RETURN",
+    0x1B: "ESCAPE",
+    0x7F: "DELETE",
+    0x85: "NEXT LINE",
+}
+_CATEGORY_NAMES = {
+    "Cc": "CONTROL CHARACTER",
+    "Cs": "LONE SURROGATE",
+    "Co": "PRIVATE-USE CHARACTER",
+    "Cn": "UNASSIGNED CHARACTER",
+}
+_LINE_FEED = '<span class="zhv-mark" title="LINE FEED" aria-hidden="true">↵</span>\n'
+_TAB = '<span class="zhv-mark" title="TAB" aria-hidden="true">⇥</span>\t'
+
+
+def visible(text: object) -> SafeString:
+    """HTML for hostile text: escaped, isolated by `<bdi>`, each hidden character a chip that names it.
+
+    A run of one hidden character becomes one chip with its length. Line feeds and tabs are marked and kept; show
+    them with `white-space: pre-wrap`. Nothing is cut off.
+    """
+    escaped = escape(str(text))
+    return mark_safe(f"<bdi>{_hidden().sub(_chip, escaped)}</bdi>")
+
+
+def visible_lines(text: str) -> SafeString:
+    """HTML for text that the server itself laid out in lines: as `visible`, without a mark at each line's end."""
+    return mark_safe("\n".join(visible(line) for line in text.split("\n")))
+
+
+@functools.cache
+def _hidden() -> re.Pattern[str]:
+    """One or more of the same hidden character. Made on first use: it looks at a quarter of a million of them."""
+    hidden = {
+        point for point in range(_NOTHING_VISIBLE_FROM) if unicodedata.category(chr(point)) in _HIDDEN_CATEGORIES
+    }
+    hidden.discard(ord(" "))
+    hidden.update(point for point in _ALSO_HIDDEN if point < _NOTHING_VISIBLE_FROM)
+    ranges, start, last = [], None, -2
+    for point in sorted(hidden):
+        if point != last + 1:
+            if start is not None:
+                ranges.append((start, last))
+            start = point
+        last = point
+    ranges += [(start, last), (_NOTHING_VISIBLE_FROM, sys.maxunicode)]
+    members = "".join(f"\\U{first:08x}-\\U{final:08x}" for first, final in ranges)
+    return re.compile(rf"([{members}])\1*")
+
+
+def _chip(match: re.Match[str]) -> str:
+    character, length = match[1], match.end() - match.start()
+    if character == "\n":
+        return _LINE_FEED * length
+    if character == "\t":
+        return _TAB * length
+    return _chip_start(character) + (f" × {length}</span>" if length > 1 else "</span>")
+
+
+@functools.lru_cache(maxsize=4096)
+def _chip_start(character: str) -> str:
+    point = ord(character)
+    name = unicodedata.name(character, "") or _CONTROL_NAMES.get(point, "")
+    name = name or _CATEGORY_NAMES.get(unicodedata.category(character), "HIDDEN CHARACTER")
+    return f'<span class="zhv-chip" title="{name}">U+{point:04X}'
