@@ -8,28 +8,24 @@ from __future__ import annotations
 
 import functools
 import re
-import sys
 import unicodedata
 
 from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
 
-# Controls, formats (bidirectional marks, zero-width characters, tags), surrogates, private use, unassigned, line and
-# paragraph separators, and every space but the ordinary one.
-_HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"})
 # Drawn as nothing or as blank, although their categories are those of ordinary letters, marks and symbols.
-_ALSO_HIDDEN = (
-    *range(0xFE00, 0xFE10),  # variation selectors
-    *range(0xE0100, 0xE01F0),
-    *(0x180B, 0x180C, 0x180D, 0x180F),
-    0x034F,  # combining grapheme joiner
-    *(0x115F, 0x1160, 0x3164, 0xFFA0),  # Hangul fillers
-    *(0x17B4, 0x17B5),  # Khmer vowels without a shape
-    0x2800,  # empty Braille pattern
-    *(0x1D159, 0x16FE4),  # null note head, Khitan filler
+_ALSO_HIDDEN = frozenset(
+    (
+        *range(0xFE00, 0xFE10),  # variation selectors
+        *range(0xE0100, 0xE01F0),
+        *(0x180B, 0x180C, 0x180D, 0x180F),
+        0x034F,  # combining grapheme joiner
+        *(0x115F, 0x1160, 0x3164, 0xFFA0),  # Hangul fillers
+        *(0x17B4, 0x17B5),  # Khmer vowels without a shape
+        0x2800,  # empty Braille pattern
+        *(0x1D159, 0x16FE4),  # null note head, Khitan filler
+    )
 )
-# From here on Unicode has only tags, variation selectors, private use and gaps.
-_NOTHING_VISIBLE_FROM = 0x40000
 _CONTROL_NAMES = {
     0x00: "NULL",
     0x07: "BELL",
@@ -58,7 +54,7 @@ def visible(text: object) -> SafeString:
     them with `white-space: pre-wrap`. Nothing is cut off.
     """
     escaped = escape(str(text))
-    return mark_safe(f"<bdi>{_hidden().sub(_chip, escaped)}</bdi>")
+    return mark_safe(f"<bdi>{_suspects().sub(_chip, escaped)}</bdi>")
 
 
 def visible_lines(text: str) -> SafeString:
@@ -67,27 +63,26 @@ def visible_lines(text: str) -> SafeString:
 
 
 @functools.cache
-def _hidden() -> re.Pattern[str]:
-    """One or more of the same hidden character. Made on first use: it looks at a quarter of a million of them."""
-    hidden = {
-        point for point in range(_NOTHING_VISIBLE_FROM) if unicodedata.category(chr(point)) in _HIDDEN_CATEGORIES
-    }
-    hidden.discard(ord(" "))
-    hidden.update(point for point in _ALSO_HIDDEN if point < _NOTHING_VISIBLE_FROM)
-    ranges, start, last = [], None, -2
-    for point in sorted(hidden):
-        if point != last + 1:
-            if start is not None:
-                ranges.append((start, last))
-            start = point
-        last = point
-    ranges += [(start, last), (_NOTHING_VISIBLE_FROM, sys.maxunicode)]
-    members = "".join(f"\\U{first:08x}-\\U{final:08x}" for first, final in ranges)
-    return re.compile(rf"([{members}])\1*")
+def _suspects() -> re.Pattern[str]:
+    """One or more of the same character that is hidden, or beyond the basic plane, where `_chip` looks closer.
+
+    The hundreds of gaps beyond the basic plane would make one slow pattern; as a single range they cost nothing.
+    """
+    hidden = [point for point in range(0x10000) if _is_hidden(chr(point))]
+    members = "".join(f"\\u{point:04x}" for point in hidden)
+    return re.compile(rf"([{members}\U00010000-\U0010ffff])\1*")
+
+
+def _is_hidden(character: str) -> bool:
+    # `isprintable` is false for exactly: controls, formats (bidirectional marks, zero-width characters, tags),
+    # surrogates, private use, unassigned, line and paragraph separators, and every space but the ordinary one.
+    return not character.isprintable() or ord(character) in _ALSO_HIDDEN
 
 
 def _chip(match: re.Match[str]) -> str:
     character, length = match[1], match.end() - match.start()
+    if not _is_hidden(character):
+        return match[0]
     if character == "\n":
         return _LINE_FEED * length
     if character == "\t":
