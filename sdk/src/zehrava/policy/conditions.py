@@ -1,0 +1,427 @@
+"""CEL conditions: bounded before the compiler sees them, compiled once, and never silently false.
+
+The compiler crashes the process on very long or deep input and accepts unknown names, and the library walks over maps
+in random order. So the text is tokenised here first, bounded, its names checked, and every walk is made to go
+through ``members``, which orders the keys of a map.
+"""
+
+from __future__ import annotations
+
+import datetime
+import logging
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import cel
+
+from .functions import FUNCTIONS, amount, members
+
+MAX_CHARACTERS = 2_000
+MAX_NODES = 256
+MAX_DEPTH = 32
+MAX_PATTERN = 200
+MAX_REPETITIONS = 64
+
+POLICY_VARIABLES = frozenset({"payload", "intent", "agent", "context", "now"})
+
+_WALK = "members__"
+_TYPE_NAMES = frozenset({"bool", "int", "uint", "double", "string", "bytes", "list", "map", "null_type"})
+_OPERATORS = frozenset(
+    "_&&_ _||_ !_ _==_ _!=_ _<_ _<=_ _>_ _>=_ _+_ _-_ _*_ _/_ _%_ -_ _?_:_ _[_] @in @not_strictly_false".split()
+)
+_CALLS = frozenset(
+    "size contains startsWith endsWith matches int uint double string bytes dyn type timestamp duration "
+    "getFullYear getMonth getDate getDayOfMonth getDayOfWeek getDayOfYear getHours getMinutes getSeconds "
+    "getMilliseconds".split()
+)
+_KNOWN_FUNCTIONS = _OPERATORS | _CALLS | frozenset(FUNCTIONS)
+_WALKS = frozenset({"all", "exists", "exists_one"})
+_UNORDERED_WALKS = frozenset({"map", "filter"})
+_CONSTANTS = frozenset({"true", "false", "null", "in"})
+
+_TOKEN = re.compile(
+    r"""
+    (?P<space>[ \t\r\n\f]+|//[^\n]*)
+  | (?P<string>
+        (?:[rR][bB]?|[bB][rR])(?:\"\"\"[\s\S]*?\"\"\"|'''[\s\S]*?'''|"[^"\r\n]*"|'[^'\r\n]*')
+      | [bB]?(?:\"\"\"(?:[^\\]|\\[\s\S])*?\"\"\"|'''(?:[^\\]|\\[\s\S])*?'''
+              |"(?:[^"\\\r\n]|\\.)*"|'(?:[^'\\\r\n]|\\.)*'))
+  | (?P<number>0x[0-9A-Fa-f]+u?|[0-9]*\.[0-9]+(?:[eE][-+]?[0-9]+)?|[0-9]+[eE][-+]?[0-9]+|[0-9]+[uU]?)
+  | (?P<name>[A-Za-z_][A-Za-z0-9_]*)
+  | (?P<sign>&&|\|\||==|!=|<=|>=|[-+*/%<>!?:.,()\[\]{}])
+    """,
+    re.VERBOSE,
+)
+_REPETITION = re.compile(r"\{(\d*),?(\d*)\}")
+_CALL_FAILED = re.compile(r"Python function call failed: \w+: (.*)\. Check function arguments and their types\.", re.S)
+_OPENING = {")": "(", "]": "[", "}": "{"}
+
+
+class _Quiet(logging.Filter):
+    """Drops the library's own line for each failed function: agents could flood a log with their payloads."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not record.getMessage().startswith("Python function ")
+
+
+logging.getLogger("cel").addFilter(_Quiet())
+
+
+class ConditionError(ValueError):
+    """A condition was refused when it was loaded."""
+
+
+class EvaluationError(Exception):
+    """A condition gave no answer for this intent."""
+
+
+class _Token(NamedTuple):
+    kind: str
+    text: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A compiled CEL expression; ``variables`` are the roots it reads."""
+
+    source: str
+    variables: frozenset[str]
+    program: Any
+
+    @classmethod
+    def parse(cls, source: str, *, variables: frozenset[str] = POLICY_VARIABLES) -> Condition:
+        """Check and compile ``source``.
+
+        Args:
+            variables: the names it may read.
+
+        Raises:
+            ConditionError: in one sentence, with the character where that is known.
+        """
+        if len(source) > MAX_CHARACTERS:
+            raise ConditionError(f"a condition has at most {MAX_CHARACTERS} characters; split the rule")
+        tokens = _tokenise(source)
+        _check_size(tokens)
+        rewritten = _Reader(source, tokens, variables).rewrite()
+        program = _compile(source)
+        unknown = sorted(set(program.functions()) - _KNOWN_FUNCTIONS)
+        if unknown:
+            raise ConditionError(f"unknown function {unknown[0]!r}")
+        if rewritten != source:
+            program = _compile(rewritten)
+        return cls(source, frozenset(program.variables()) & variables, program)
+
+    def value(self, environment: Any) -> Any:
+        """What the expression gives.
+
+        Raises:
+            EvaluationError: when it gives nothing.
+        """
+        try:
+            return self.program.execute(environment)
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # a panic in the library is a BaseException
+            raise EvaluationError(_explain(error)) from None
+
+    def holds(self, environment: Any) -> bool:
+        """Whether the condition holds.
+
+        Raises:
+            EvaluationError: when it cannot be said, also when the result is neither true nor false.
+        """
+        value = self.value(environment)
+        if value is True or value is False:
+            return value
+        raise EvaluationError(f"the condition gives {_kind(value)}, not true or false")
+
+
+def environment(variables: Mapping[str, Any]) -> Any:
+    """What conditions are evaluated in. Build it once per intent: converting the payload is the dear part."""
+    return cel.Context(dict(variables), _ENVIRONMENT_FUNCTIONS)
+
+
+_ENVIRONMENT_FUNCTIONS = {**FUNCTIONS, _WALK: members}
+
+
+def _compile(source: str) -> Any:
+    try:
+        return cel.compile(source)
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:
+        detail = str(error)
+        found = re.search(r"ERROR: <input>:(\d+):(\d+): (.*)", detail)
+        if found:
+            what = found[3].replace("Syntax error: ", "")[:200]
+            raise ConditionError(f"not a condition: line {found[1]}, character {found[2]}: {what}") from None
+        raise ConditionError("not a condition: the expression cannot be read") from None
+
+
+def _tokenise(source: str) -> list[_Token]:
+    tokens: list[_Token] = []
+    at = 0
+    while at < len(source):
+        found = _TOKEN.match(source, at)
+        if not found:
+            raise ConditionError(f"not a condition: {source[at]!r} at character {at + 1} does not belong here")
+        if found.lastgroup != "space":
+            tokens.append(_Token(str(found.lastgroup), found.group(), at))
+        at = found.end()
+    if not tokens:
+        raise ConditionError("a condition cannot be empty; leave `when` out for a rule that always holds")
+    return tokens
+
+
+def _check_size(tokens: list[_Token]) -> None:
+    nodes = sum(1 for token in tokens if token.text not in "(),.]}:")
+    if nodes > MAX_NODES:
+        raise ConditionError(f"a condition has at most {MAX_NODES} names, values and operators; split the rule")
+    depth = deepest = unary = choices = 0
+    for token in tokens:
+        if token.kind == "sign" and token.text in "([{":
+            depth += 1
+        elif token.kind == "sign" and token.text in ")]}":
+            depth -= 1
+        unary = unary + 1 if token.text in ("!", "-") else 0
+        choices += token.text == "?"
+        deepest = max(deepest, depth + unary + choices)
+    if deepest > MAX_DEPTH:
+        raise ConditionError(f"a condition is at most {MAX_DEPTH} deep; split the rule")
+
+
+class _Reader:
+    """One pass over the tokens: names in scope, walks made orderly, constants checked and folded."""
+
+    def __init__(self, source: str, tokens: list[_Token], variables: frozenset[str]) -> None:
+        self.source = source
+        self.tokens = tokens
+        self.variables = variables
+        self.opened: list[tuple[str, str | None]] = []  # bracket, loop variable of the walk it belongs to
+        self.pairs = self._pair()
+        self.inserts: list[tuple[int, int, str]] = []  # at, order, text
+        self.folds: list[tuple[int, int, str]] = []  # from, to, text
+
+    def _pair(self) -> dict[int, int]:
+        """Index of each closing bracket → index of its opening one."""
+        pairs: dict[int, int] = {}
+        stack: list[int] = []
+        for index, token in enumerate(self.tokens):
+            if token.kind != "sign":
+                continue
+            if token.text in "([{":
+                stack.append(index)
+            elif token.text in ")]}":
+                if not stack or self.tokens[stack[-1]].text != _OPENING[token.text]:
+                    raise ConditionError(f"not a condition: {token.text!r} at character {token.at + 1} closes nothing")
+                pairs[index] = stack.pop()
+        if stack:
+            token = self.tokens[stack[-1]]
+            raise ConditionError(f"not a condition: {token.text!r} at character {token.at + 1} is never closed")
+        return pairs
+
+    def rewrite(self) -> str:
+        index = 0
+        while index < len(self.tokens):
+            token = self.tokens[index]
+            if token.kind == "name":
+                self._name(index)
+            elif token.kind == "sign" and token.text in "([{":
+                self.opened.append((token.text, self._loop_variable(index)))
+            elif token.kind == "sign" and token.text in ")]}":
+                self.opened.pop()
+            elif token.text == "." and not self._ends_operand(index - 1):
+                raise ConditionError(f"not a condition: '.' at character {token.at + 1} follows nothing")
+            index += 1
+        return self._apply()
+
+    def _text(self, index: int) -> str:
+        return self.tokens[index].text if 0 <= index < len(self.tokens) else ""
+
+    def _ends_operand(self, index: int) -> bool:
+        if index < 0:
+            return False
+        token = self.tokens[index]
+        return token.kind in ("name", "string") or token.text in (")", "]", "}")
+
+    def _name(self, index: int) -> None:
+        token = self.tokens[index]
+        member = self._text(index - 1) == "."
+        called = self._text(index + 1) == "("
+        if called:
+            self._call(index, member=member)
+        elif self._text(index + 1) == "{":
+            raise ConditionError(f"not supported: a message {token.text!r} at character {token.at + 1}")
+        elif not member and token.text not in _CONSTANTS | _TYPE_NAMES | self.variables | self._loop_variables():
+            raise ConditionError(f"unknown variable {token.text!r} at character {token.at + 1}")
+
+    def _call(self, index: int, *, member: bool) -> None:
+        name = self.tokens[index].text
+        if name in _UNORDERED_WALKS:
+            raise ConditionError(f"{name}() is not supported yet; use all, exists or exists_one")
+        if name in _WALKS and member:
+            self._walk(index)
+        elif name == "has" and not member:
+            return
+        elif name == "in":
+            return  # `x in (a)`
+        elif name not in _CALLS and name not in FUNCTIONS:
+            raise ConditionError(f"unknown function {name!r} at character {self.tokens[index].at + 1}")
+        elif name == "matches":
+            self._pattern(index, member=member)
+        elif name == "amount" and not member:
+            self._constant_amount(index)
+
+    def _loop_variables(self) -> set[str]:
+        return {name for _, name in self.opened if name}
+
+    def _loop_variable(self, opening: int) -> str | None:
+        walk = self._text(opening - 1) in _WALKS and self._text(opening - 2) == "."
+        return self._text(opening + 1) if walk else None
+
+    def _walk(self, index: int) -> None:
+        """``list.all(x, …)`` becomes ``members__(list).all(x, …)``."""
+        variable = self.tokens[index + 2] if index + 2 < len(self.tokens) else self.tokens[index]
+        if variable.kind != "name" or self._text(index + 3) != ",":
+            raise ConditionError(f"{self.tokens[index].text}() takes a name and a condition: all(x, x > 0)")
+        taken = _CONSTANTS | _TYPE_NAMES | POLICY_VARIABLES | self.variables | self._loop_variables()
+        if variable.text in taken or variable.text.startswith("_"):
+            raise ConditionError(f"{variable.text!r} is taken; give the loop another name")
+        start = self._receiver(index - 2)
+        loops = [name for _, name in self.opened if name]
+        if loops and self.tokens[start].text not in (loops[-1], "["):
+            reason = (
+                f"a walk inside a walk must go over {loops[-1]!r} or a list written out, so that its cost stays bounded"
+            )
+            raise ConditionError(reason)
+        self.inserts.append((self.tokens[start].at, 1, f"{_WALK}("))
+        self.inserts.append((self.tokens[index - 1].at, 0, ")"))
+
+    def _receiver(self, index: int) -> int:
+        """Index of the first token of the operand that ends at ``index``."""
+        while index >= 0:
+            token = self.tokens[index]
+            if token.text in _OPENING and token.kind == "sign":
+                opening = self.pairs[index]
+                before = self.tokens[opening - 1] if opening else None
+                called = token.text == ")" and before is not None and before.kind == "name" and before.text != "in"
+                indexed = token.text == "]" and self._ends_operand(opening - 1) and self._text(opening - 1) != "in"
+                if not called and not indexed:
+                    return opening
+                index = opening - 1
+            elif self._text(index - 1) == ".":
+                index -= 2
+            else:
+                return index
+        raise ConditionError("not a condition: a walk over nothing")
+
+    def _pattern(self, index: int, *, member: bool) -> None:
+        literal = self.tokens[index + 2] if index + 2 < len(self.tokens) else None
+        if not member or literal is None or literal.kind != "string" or self._text(index + 3) != ")":
+            raise ConditionError('matches() takes one pattern written out: payload.name.matches("^[a-z]+$")')
+        pattern = _literal(literal)
+        repetitions = 1
+        for found in _REPETITION.finditer(pattern):
+            repetitions *= max(
+                1, *(int(bound) if bound and len(bound) < 9 else 10**9 * bool(bound) for bound in found.groups())
+            )
+        if len(pattern) > MAX_PATTERN or repetitions > MAX_REPETITIONS:
+            reason = f"a pattern has at most {MAX_PATTERN} characters and repeats at most {MAX_REPETITIONS} times"
+            raise ConditionError(reason)
+        try:
+            _compile(f'"".matches({literal.text})').execute({})
+        except ConditionError:
+            raise
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException:
+            raise ConditionError(f"not a pattern: {literal.text[:80]}") from None
+
+    def _constant_amount(self, index: int) -> None:
+        """``amount("500")`` is worked out once; a constant that is no amount is refused here, not at every intent."""
+        literal = self.tokens[index + 2] if index + 2 < len(self.tokens) else None
+        if literal is None or self._text(index + 3) != ")" or literal.kind not in ("string", "number"):
+            return
+        try:
+            folded = amount(_literal(literal))
+        except ValueError as error:
+            raise ConditionError(f"amount({literal.text[:80]}): {error}") from None
+        self.folds.append((self.tokens[index].at, self.tokens[index + 3].at + 1, f'"{folded}"'))
+
+    def _apply(self) -> str:
+        edits = [(at, order, at, text) for at, order, text in self.inserts]
+        edits += [(start, 2, end, text) for start, end, text in self.folds]
+        text = self.source
+        for start, _, end, replacement in sorted(edits, reverse=True):
+            text = text[:start] + replacement + text[end:]
+        return text
+
+
+def _literal(token: _Token) -> Any:
+    value = _compile(token.text).execute({})
+    if token.kind == "string" and not isinstance(value, str):
+        raise ConditionError(f"{token.text[:80]} must be text, not bytes")
+    return value
+
+
+def _kind(value: Any) -> str:
+    if value is None:
+        return "null"
+    names = {str: "a string", int: "a number", float: "a number", list: "a list", dict: "a map"}
+    return names.get(type(value), type(value).__name__)
+
+
+def _explain(error: BaseException) -> str:
+    """One sentence for people. It names keys and functions; it repeats no more of the payload than that."""
+    if isinstance(error, KeyError):
+        return f"there is no {str(error.args[0] if error.args else '')[:80]!r}"
+    detail = str(error)
+    call = _CALL_FAILED.search(detail)
+    if call:
+        return call[1][:300]
+    if detail.startswith("No such overload"):
+        return "values of different kinds cannot be compared or combined"
+    return detail.split("\n")[0][:300] or type(error).__name__
+
+
+def check_json(value: Any, what: str, *, depth: int = MAX_DEPTH) -> None:
+    """Refuse what CEL would misread or crash on: depth, numbers beyond 2^53-1, NaN, keys that are no strings.
+
+    Raises:
+        EvaluationError: naming ``what``.
+    """
+    kind = type(value)
+    if kind is str or value is None or kind is bool:
+        return
+    if kind is int:
+        if not -9007199254740991 <= value <= 9007199254740991:
+            raise EvaluationError(f"{what} holds a number beyond 2^53-1")
+    elif kind is dict:
+        if not depth:
+            raise EvaluationError(f"{what} is nested deeper than {MAX_DEPTH}")
+        for key, member in value.items():
+            if type(key) is not str:
+                raise EvaluationError(f"{what} has a key that is not a string")
+            if type(member) is not str:
+                check_json(member, what, depth=depth - 1)
+    elif kind is list or kind is tuple:
+        if not depth:
+            raise EvaluationError(f"{what} is nested deeper than {MAX_DEPTH}")
+        for member in value:
+            if type(member) is not str:
+                check_json(member, what, depth=depth - 1)
+    elif kind is float:
+        if not -9007199254740991 <= value <= 9007199254740991:
+            raise EvaluationError(f"{what} holds a number that is infinite, not a number or beyond 2^53-1")
+    else:
+        raise EvaluationError(f"{what} holds a {kind.__name__}, which is not JSON")
+
+
+def utc(moment: datetime.datetime) -> datetime.datetime:
+    """``now`` as conditions see it: aware, in UTC."""
+    if not isinstance(moment, datetime.datetime) or moment.tzinfo is None:
+        raise EvaluationError("now must be a time with a time zone")
+    return moment.astimezone(datetime.UTC)
