@@ -1,16 +1,17 @@
 """How a stored row is written down exactly: the bytes of an exported line, and what the ledger's digests cover.
 
-A history row's canonical form is the RFC 8785 object of all its columns. Times are UTC with six decimals and a `Z`;
+A history row's canonical form is the RFC 8785 object of its columns. Times are UTC with six decimals and a `Z`;
 decimals are text with the column's number of places; integers beyond ±(2^53−1) are text; bytes are hexadecimal;
-durations are whole microseconds; JSON columns keep their value; null stays null. One exported NDJSON line is exactly
-these bytes, so that SHA-256 over the line equals the digest in the event that covers the row.
+durations are whole microseconds; JSON columns keep their value. Columns that are null are left out, so that a column
+added by a later version changes no older row's form; columns of history are never renamed or dropped. One exported
+NDJSON line is exactly these bytes: SHA-256 over the line equals the digest in the event that covers the row.
 """
 
 from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from operator import attrgetter
@@ -76,8 +77,16 @@ def as_json(column: Column, value: Any) -> Any:
 
 
 def as_object(row: models.Model) -> dict[str, Any]:
-    """All columns of a stored row, by name, as JSON values."""
-    return {column.name: as_json(column, getattr(row, column.attname)) for column in columns(type(row))}
+    """The columns of a stored row that are not null, by name, as JSON values."""
+    found = columns(type(row))
+    return without_nulls(found, (getattr(row, column.attname) for column in found))
+
+
+def without_nulls(columns: Iterable[Column], values: Iterable[Any]) -> dict[str, Any]:
+    """The object of these columns and values; null columns are left out."""
+    return {
+        column.name: as_json(column, value) for column, value in zip(columns, values, strict=True) if value is not None
+    }
 
 
 def dumps(value: dict[str, Any]) -> bytes:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
@@ -33,6 +34,17 @@ def bind_request_id(value: str | None) -> None:
     if value is not None and not _WELL_FORMED.fullmatch(value):
         raise ValueError("A request id has 1 to 64 letters, digits, dots, dashes and underscores.")
     _request_id.set(value)
+
+
+@contextmanager
+def bound_request_id(value: str | None) -> Iterator[None]:
+    """As `bind_request_id`, until the block ends."""
+    before = _request_id.get()
+    bind_request_id(value)
+    try:
+        yield
+    finally:
+        _request_id.set(before)
 
 
 def signed_in_person() -> Actor | None:

@@ -44,10 +44,14 @@ def current_actor() -> Actor:
     return _acting.get() or context.signed_in_person() or UNATTRIBUTED
 
 
+def noun(model: type[models.Model]) -> str:
+    """The word for a model's rows in event types and datasets: `agent_key`."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", model._meta.object_name or "").lower()
+
+
 def event_type(model: type[models.Model], history_type: str) -> str:
     """The ledger's word for a plain save or delete: `agent_key.created`."""
-    noun = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", model._meta.object_name or "").lower()
-    return f"{noun}.{_VERBS[history_type]}"
+    return f"{noun(model)}.{_VERBS[history_type]}"
 
 
 def history_model(model: type[models.Model]) -> type[models.Model] | None:
@@ -102,6 +106,21 @@ class History(HistoricalRecords):
             name = event_type(sender, kind)
             event_types.register_default(name, f"A row of {sender._meta.verbose_name_plural} was {_VERBS[kind]}.")
         _save_with_history_atomically(sender)
+
+    def copy_fields(self, model: type[models.Model]) -> dict[str, models.Field]:
+        """Columns that may be null and have no default.
+
+        A column added in a later version is then null in every older row, which its digest leaves out: with a
+        default, the migration itself would rewrite what nobody may change.
+        """
+        fields = super().copy_fields(model)
+        for field in fields.values():
+            field.null = True
+            field.default = field.db_default = models.NOT_PROVIDED
+            # What Django worked out from the originals was copied along.
+            for cached in ("_get_default", "_db_default_expression"):
+                field.__dict__.pop(cached, None)
+        return fields
 
     def get_extra_fields(self, model: type[models.Model], fields: dict[str, models.Field]) -> dict[str, Any]:
         return {

@@ -189,9 +189,7 @@ def _history_row(
             subject.refresh_from_db(fields=[attname])
             value = getattr(subject, attname)
         values[position] = value
-    document = {
-        column.name: canonical_rows.as_json(column, value) for column, value in zip(plan.columns, values, strict=True)
-    }
+    document = canonical_rows.without_nulls(plan.columns, values)
     rows[plan.model].append(tuple(values))
     return {
         "table": plan.model._meta.db_table,

@@ -24,28 +24,35 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="HistoricalExportRun",
             fields=[
-                ("id", models.BigIntegerField(auto_created=True, blank=True, db_index=True, verbose_name="ID")),
-                ("dataset", models.CharField(max_length=100)),
-                ("format", models.CharField(max_length=10)),
+                (
+                    "id",
+                    models.BigIntegerField(auto_created=True, blank=True, db_index=True, null=True, verbose_name="ID"),
+                ),
+                ("dataset", models.CharField(max_length=100, null=True)),
+                ("format", models.CharField(max_length=10, null=True)),
                 (
                     "door",
                     models.CharField(
-                        choices=[("api", "API"), ("admin", "Admin"), ("command", "Command line")], max_length=10
+                        choices=[("api", "API"), ("admin", "Admin"), ("command", "Command line")],
+                        max_length=10,
+                        null=True,
                     ),
                 ),
                 (
                     "exported_by_kind",
                     models.CharField(
-                        choices=[("agent", "agent"), ("person", "person"), ("system", "system")], max_length=10
+                        choices=[("agent", "agent"), ("person", "person"), ("system", "system")],
+                        max_length=10,
+                        null=True,
                     ),
                 ),
-                ("exported_by_id", models.CharField(max_length=64)),
-                ("exported_by", models.CharField(max_length=255)),
-                ("started_at", models.DateTimeField()),
+                ("exported_by_id", models.CharField(max_length=64, null=True)),
+                ("exported_by", models.CharField(max_length=255, null=True)),
+                ("started_at", models.DateTimeField(null=True)),
                 ("finished_at", models.DateTimeField(blank=True, null=True)),
                 ("rows", models.PositiveBigIntegerField(blank=True, null=True)),
                 ("bytes", models.PositiveBigIntegerField(blank=True, null=True)),
-                ("sha256", models.CharField(blank=True, max_length=71, verbose_name="SHA-256")),
+                ("sha256", models.CharField(blank=True, max_length=71, null=True, verbose_name="SHA-256")),
                 ("history_user_id", models.BigIntegerField(blank=True, null=True)),
                 ("history_id", models.CharField(editable=False, max_length=40, primary_key=True, serialize=False)),
                 ("history_date", models.DateTimeField(db_index=True)),
