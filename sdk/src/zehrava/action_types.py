@@ -1,0 +1,449 @@
+"""Action types: what the portal checks, derives, shows and runs for one action."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+from urllib.parse import urlsplit
+
+import jsonschema_rs
+
+from zehrava.policy.conditions import Condition, ConditionError, EvaluationError, check_json, environment
+from zehrava.policy.document import read_template
+from zehrava.policy.errors import ActionTypeError, DocumentError
+from zehrava.policy.functions import amount
+from zehrava.policy.reasons import Template, parse_path
+from zehrava.policy.shape import Shape
+from zehrava.policy.strict_yaml import join, read
+
+MAX_VIOLATIONS = 50
+MAX_RECORDS = 2**53 - 1
+MAX_TARGET = 500
+
+_PAYLOAD = frozenset({"payload"})
+_NAME = re.compile(r"[a-z0-9_]+(\.[a-z0-9_-]+)+")
+_EXECUTOR = re.compile(r"[a-z][a-z0-9_]*([.-][a-z0-9_]+)*")
+_CREDENTIALS = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
+_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
+_HEADER_VALUE = re.compile(r"[\t -~]{1,1000}")
+_HOST = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*\.?")
+_DOMAIN = re.compile(r"([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z0-9]([a-z0-9-]*[a-z0-9])?")
+_SENDER = re.compile(r"[^\s@<>,;\"()]+@[A-Za-z0-9.-]+")
+_CURRENCY = re.compile(r"[A-Z]{3}")
+# The portal, not a document, says who it is and how the connection is run.
+_RESERVED_HEADERS = frozenset(
+    "authorization host cookie connection keep-alive proxy-authenticate proxy-authorization proxy-connection te trailer "
+    "transfer-encoding upgrade content-length content-type idempotency-key expect forwarded".split()
+)
+
+_KEYS = (
+    "name", "title", "description", "schema", "derive", "executor", "http", "email", "noop", "safe_to_repeat", "present",
+)  # fmt: skip
+_LATER = frozenset({"command", "preconditions", "undo", "risk"})
+_SETTINGS = ("http", "email", "noop")
+_DERIVED = ("records", "value", "target")
+_METHODS = ("POST", "PUT", "PATCH", "DELETE")
+_SHOWN_AS = ("text", "money", "email", "url", "code")
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One thing a payload breaks; ``path`` is a JSON Pointer into the payload."""
+
+    path: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """What an action type finds in a payload.
+
+    Attributes:
+        names: what the type derives, whether or not it came out; those replace what the agent claims.
+        errors: one sentence for each that did not come out; the portal turns them into an ask.
+    """
+
+    records: int | None = None
+    value: dict[str, str] | None = None
+    target: str | None = None
+    errors: tuple[str, ...] | list[str] = ()
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ActionType:
+    """One registered action.
+
+    Attributes:
+        text: the document as it was read; ``digest`` is ``sha256:`` and the hex SHA-256 of its UTF-8 bytes.
+        schema: JSON Schema 2020-12 of the payload, or None.
+        executor: ``http``, ``email``, ``noop`` or another executor's name; None: only the agent executes it.
+        settings: the block named like the executor, or {}.
+        safe_to_repeat: whether a second execution does no harm.
+        presentation: ``{"title", "fields", "reversible"}`` as written, or None.
+    """
+
+    name: str
+    title: str
+    description: str
+    text: str
+    digest: str
+    schema: dict[str, Any] | bool | None
+    executor: str | None
+    settings: dict[str, Any]
+    safe_to_repeat: bool
+    presentation: dict[str, Any] | None
+    _validator: Any = None
+    _expressions: tuple[tuple[str, Condition], ...] = ()
+    _title: Template | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> ActionType:
+        """Read one action type.
+
+        Args:
+            text: the YAML document, at most 256 KiB.
+
+        Raises:
+            ActionTypeError: with path, line, column and reason of everything found wrong.
+        """
+        try:
+            shape = Shape(read(text))
+        except DocumentError as error:
+            raise ActionTypeError(error.errors) from None
+        made = _read_action_type(cls, shape, text)
+        if made is None or shape.faults:
+            raise ActionTypeError(sorted(shape.faults, key=lambda fault: (fault.line, fault.column)))
+        return made
+
+    def validate(self, payload: Any) -> list[Violation]:
+        """What the payload breaks in the schema, at most ``MAX_VIOLATIONS``; empty without a schema."""
+        if self._validator is None:
+            return []
+        violations: list[Violation] = []
+        try:
+            for error in self._validator.iter_errors(payload):
+                violations.append(Violation(_pointer(error.instance_path), str(error.message)[:500]))
+                if len(violations) == MAX_VIOLATIONS:
+                    break
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # an unreadable payload is an invalid one
+            violations.append(Violation("", f"the payload cannot be checked: {type(error).__name__}"))
+        return violations
+
+    def derive(self, payload: Any) -> Derived:
+        """Records, value and target as the payload has them. Never raises: what fails is listed in ``errors``."""
+        if not self._expressions:
+            return Derived()
+        names = tuple(dict.fromkeys(path.split(".")[0] for path, _ in self._expressions))
+        try:
+            check_json(payload, "payload")
+            surroundings = environment({"payload": payload})
+        except EvaluationError as error:
+            return Derived(errors=[str(error)], names=names)
+        except (ValueError, TypeError, OverflowError):
+            return Derived(errors=["the payload cannot be read"], names=names)
+        found: dict[str, Any] = {}
+        errors = []
+        for path, expression in self._expressions:
+            try:
+                found[path] = expression.value(surroundings)
+            except EvaluationError as error:
+                errors.append(f"{path}: {error}")
+        values: dict[str, Any] = {}
+        for name in names:
+            try:
+                if not any(error.startswith((f"{name}:", f"{name}.")) for error in errors):
+                    values[name] = _CHECKS[name](found)
+            except ValueError as error:
+                errors.append(f"{name}: {error}")
+        return Derived(values.get("records"), values.get("value"), values.get("target"), errors, names)
+
+    def render_title(self, payload: Any) -> str | None:
+        """``present.title`` with the payload's values: plain, hostile text. None where there is no such title."""
+        return self._title.render({"payload": payload}) if self._title else None
+
+
+def _pointer(path: Any) -> str:
+    return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in path)
+
+
+def _check_records(found: Mapping[str, Any]) -> int:
+    records = found["records"]
+    if type(records) is not int or not 0 <= records <= MAX_RECORDS:
+        raise ValueError("must be a whole number, zero or more")
+    return records
+
+
+def _check_target(found: Mapping[str, Any]) -> str:
+    target = found["target"]
+    if not isinstance(target, str) or not target or len(target) > MAX_TARGET:
+        raise ValueError(f"must be a string of 1 to {MAX_TARGET} characters")
+    return target
+
+
+def _check_value(found: Mapping[str, Any]) -> dict[str, str]:
+    value = found["value"] if "value" in found else {key: found[f"value.{key}"] for key in ("amount", "currency")}
+    if not isinstance(value, dict) or set(value) != {"amount", "currency"}:
+        raise ValueError("must be a map of amount and currency")
+    currency = value["currency"].upper() if isinstance(value["currency"], str) else ""
+    if not _CURRENCY.fullmatch(currency):
+        raise ValueError("the currency must be three letters")
+    amount(value["amount"])  # refuses what is no exact decimal
+    return {"amount": _decimal_text(value["amount"]), "currency": currency}
+
+
+def _decimal_text(number: Any) -> str:
+    return format(Decimal(repr(number)), "f") if isinstance(number, float) else str(number)
+
+
+_CHECKS = {"records": _check_records, "target": _check_target, "value": _check_value}
+
+
+def _read_action_type(cls: type[ActionType], shape: Shape, text: str) -> ActionType | None:
+    data = shape.mapping(shape.document.data, "", known=_KEYS, required=("name",), later=_LATER)
+    like = "a dotted verb such as stripe.refund, in lower case"
+    name = shape.string(data["name"], "name", most=200, pattern=_NAME, like=like) if "name" in data else None
+    title = shape.string(data["title"], "title", most=200) if "title" in data else name
+    description = shape.string(data["description"], "description", most=2_000) if "description" in data else ""
+    validator = _read_schema(shape, data["schema"]) if "schema" in data else None
+    expressions = _read_derive(shape, data["derive"]) if "derive" in data else ()
+    executor, settings = _read_executor(shape, data)
+    repeat = shape.boolean(data["safe_to_repeat"], "safe_to_repeat") if "safe_to_repeat" in data else False
+    template = _read_present(shape, data["present"]) if "present" in data else None
+    if shape.faults or name is None or title is None or description is None:
+        return None
+    digest = "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+    return cls(
+        name=name,
+        title=title,
+        description=description,
+        text=text,
+        digest=digest,
+        schema=data.get("schema"),
+        executor=executor,
+        settings=settings,
+        safe_to_repeat=bool(repeat),
+        presentation=data.get("present"),
+        _validator=validator,
+        _expressions=expressions,
+        _title=template,
+    )
+
+
+def _read_schema(shape: Shape, value: Any) -> Any:
+    if not isinstance(value, dict | bool):
+        shape.fault("schema", "must be a JSON Schema: a mapping")
+        return None
+    before = len(shape.faults)
+    _check_references(shape, value, "schema")
+    if len(shape.faults) > before:
+        return None
+    try:
+        return jsonschema_rs.Draft202012Validator(value, validate_formats=True, retriever=_refuse_to_fetch)
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:
+        where = "schema"
+        for step in getattr(error, "instance_path", None) or ():
+            where = join(where, step)
+        shape.fault(where, f"not a JSON Schema 2020-12: {str(getattr(error, 'message', error)).splitlines()[0][:300]}")
+        return None
+
+
+def _refuse_to_fetch(uri: str) -> Any:
+    raise ValueError(f"{uri} is outside the document")
+
+
+def _check_references(shape: Shape, value: Any, path: str) -> None:
+    """No reference may leave the document, nor move its base or its dialect."""
+    if isinstance(value, list):
+        for index, member in enumerate(value):
+            _check_references(shape, member, join(path, index))
+    elif isinstance(value, dict):
+        for key, member in value.items():
+            place = join(path, key)
+            if key in ("$ref", "$dynamicRef") and isinstance(member, str) and not member.startswith("#"):
+                shape.fault(place, "a reference must stay within the document: start it with '#'")
+            elif key in ("$id", "$recursiveRef") and isinstance(member, str):
+                shape.fault(place, f"{key} is not supported; references start with '#'")
+            elif key == "$schema" and member != "https://json-schema.org/draft/2020-12/schema":
+                shape.fault(place, "only JSON Schema 2020-12 is supported")
+            else:
+                _check_references(shape, member, place)
+
+
+def _read_derive(shape: Shape, value: Any) -> tuple[tuple[str, Condition], ...]:
+    data = shape.mapping(value, "derive", known=_DERIVED)
+    expressions: dict[str, Any] = {}
+    for key in _DERIVED:
+        if key not in data:
+            continue
+        if key == "value" and isinstance(data[key], dict):
+            pair = shape.mapping(
+                data[key], "derive.value", known=("amount", "currency"), required=("amount", "currency")
+            )
+            expressions |= {f"value.{part}": pair[part] for part in ("amount", "currency") if part in pair}
+        else:
+            expressions[key] = data[key]
+    compiled = []
+    for path, source in expressions.items():
+        where = f"derive.{path}"
+        if not isinstance(source, str):
+            shape.fault(where, "must be an expression written as a string")
+            continue
+        try:
+            compiled.append((path, Condition.parse(source, variables=_PAYLOAD)))
+        except ConditionError as error:
+            shape.fault(where, str(error).replace("a condition", "an expression"))
+    return tuple(compiled)
+
+
+def _read_executor(shape: Shape, data: Mapping[str, Any]) -> tuple[str | None, dict[str, Any]]:
+    executor = None
+    if "executor" in data:
+        like = "the name of an executor, such as http"
+        executor = shape.string(data["executor"], "executor", most=100, pattern=_EXECUTOR, like=like)
+    settings: dict[str, Any] = {}
+    for block in _SETTINGS:
+        if block not in data:
+            continue
+        read_block = {"http": _read_http, "email": _read_email, "noop": _read_noop}[block]
+        before = len(shape.faults)
+        made = read_block(shape, data[block])
+        if block != executor and len(shape.faults) == before:
+            shape.faults.append(
+                shape.document.fault_at_key(block, f"belongs to the executor {block}, which is not chosen")
+            )
+        elif block == executor:
+            settings = made
+    if executor == "http" and "http" not in data:
+        shape.fault("http", "is missing: the executor http needs method and url")
+    return executor, settings
+
+
+def _read_http(shape: Shape, value: Any) -> dict[str, Any]:
+    known = ("method", "url", "credentials", "allow_private", "headers", "timeout")
+    data = shape.mapping(value, "http", known=known, required=("url",))
+    settings: dict[str, Any] = {
+        "method": "POST",
+        "allow_private": False,
+        "headers": {},
+        "timeout": 10,
+        "credentials": None,
+    }
+    if "method" in data:
+        settings["method"] = shape.choice(data["method"], "http.method", _METHODS)
+    if "allow_private" in data:
+        settings["allow_private"] = shape.boolean(data["allow_private"], "http.allow_private")
+    if "url" in data:
+        settings["url"] = _read_url(shape, data["url"], allow_private=settings["allow_private"] is True)
+    if "credentials" in data:
+        like = "the name of stored credentials, never the secret itself"
+        settings["credentials"] = shape.string(
+            data["credentials"], "http.credentials", most=63, pattern=_CREDENTIALS, like=like
+        )
+    if "timeout" in data:
+        settings["timeout"] = shape.integer(data["timeout"], "http.timeout", least=1, most=20)
+    if "headers" in data:
+        settings["headers"] = _read_headers(shape, data["headers"])
+    return settings
+
+
+def _read_url(shape: Shape, value: Any, *, allow_private: bool) -> str | None:
+    url = shape.string(value, "http.url", most=2_000, pattern=re.compile(r"[!-~]+"), like="an ASCII URL without spaces")
+    if url is None:
+        return None
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        shape.fault("http.url", "is not a URL")
+        return None
+    if parts.scheme not in ("http", "https") or not host or "\\" in url:
+        shape.fault("http.url", "must be an absolute https URL")
+    elif parts.scheme == "http" and not allow_private:
+        shape.fault("http.url", "must be https; http needs allow_private: true")
+    elif "@" in parts.netloc:
+        shape.fault("http.url", "must hold no user name or password; use credentials")
+    elif "#" in url:
+        shape.fault("http.url", "must have no fragment")
+    elif port not in (None, 443) and not allow_private:
+        shape.fault("http.url", "another port than 443 needs allow_private: true")
+    elif not _HOST.fullmatch(host) and "[" not in parts.netloc:
+        shape.fault("http.url", "the host is not a host name")
+    return url
+
+
+def _read_headers(shape: Shape, value: Any) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    data = value if isinstance(value, dict) else {}
+    if not isinstance(value, dict):
+        shape.fault("http.headers", "must be a mapping of names to strings")
+    if len(data) > 20:
+        shape.fault("http.headers", "has at most 20 entries")
+    for name, text in data.items():
+        path = join("http.headers", name)
+        if not _HEADER.fullmatch(name):
+            shape.faults.append(shape.document.fault_at_key(path, "is not a header name"))
+        elif name.lower() in _RESERVED_HEADERS or name.lower().startswith(("zehrava-", "proxy-", "x-forwarded-")):
+            shape.faults.append(shape.document.fault_at_key(path, "is set by the portal, not by a document"))
+        elif name.lower() in (known.lower() for known in headers):
+            shape.faults.append(shape.document.fault_at_key(path, "stands here twice"))
+        elif not isinstance(text, str) or not _HEADER_VALUE.fullmatch(text):
+            shape.fault(path, "must be a string of printable ASCII")
+        else:
+            headers[name] = text
+    return headers
+
+
+def _read_email(shape: Shape, value: Any) -> dict[str, Any]:
+    data = shape.mapping(value, "email", known=("from", "allowed_domains"))
+    settings: dict[str, Any] = {}
+    if "from" in data:
+        settings["from"] = shape.string(
+            data["from"], "email.from", most=320, pattern=_SENDER, like="one bare e-mail address"
+        )
+    if "allowed_domains" in data:
+        path = "email.allowed_domains"
+        settings["allowed_domains"] = [
+            shape.string(entry, join(path, index), most=253, pattern=_DOMAIN, like="a domain in lower case")
+            for index, entry in enumerate(shape.items(data["allowed_domains"], path, most=200))
+        ]
+    return settings
+
+
+def _read_noop(shape: Shape, value: Any) -> dict[str, Any]:
+    return shape.mapping(value, "noop", known=())
+
+
+def _read_present(shape: Shape, value: Any) -> Template | None:
+    data = shape.mapping(value, "present", known=("title", "fields", "reversible"))
+    template = read_template(shape, data["title"], "present.title", _PAYLOAD) if "title" in data else None
+    if "fields" in data:
+        for index, entry in enumerate(shape.items(data["fields"], "present.fields", most=50)):
+            _read_field(shape, entry, join("present.fields", index))
+    reversible = data.get("reversible", False)
+    if reversible is not False and not isinstance(reversible, str):
+        shape.fault("present.reversible", "must be a text that says how to undo it, or false")
+    elif isinstance(reversible, str):
+        shape.string(reversible, "present.reversible", most=500)
+    return template
+
+
+def _read_field(shape: Shape, value: Any, path: str) -> None:
+    data = shape.mapping(value, path, known=("path", "label", "as"), required=("path",))
+    if "path" in data:
+        place = f"{path}.path"
+        text = shape.string(data["path"], place, most=300)
+        if text is not None and parse_path(text, _PAYLOAD) is None:
+            shape.fault(place, "must be a path such as payload.amount")
+    if "label" in data:
+        shape.string(data["label"], f"{path}.label", most=100)
+    if "as" in data:
+        shape.choice(data["as"], f"{path}.as", _SHOWN_AS)
