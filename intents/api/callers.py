@@ -1,0 +1,106 @@
+"""Who may call what, and which intents they can see."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.db.models import QuerySet
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from audit.actors import Actor
+from intents.in_force import AgentInForce
+from intents.models import Intent
+from zehrava import ids
+from zehrava.problems import Problem
+
+
+class IsAgent:
+    """An agent, by its key."""
+
+    who = "agents"
+
+    def admits(self, request: Request) -> bool:
+        return isinstance(request.auth, AgentInForce)
+
+
+class IsPerson:
+    """Any person who is signed in or shows a personal token."""
+
+    who = "people"
+
+    def admits(self, request: Request) -> bool:
+        return bool(request.user.is_authenticated)
+
+
+class PersonWith:
+    """A person whom a role gives this permission; `who` names such people in a sentence."""
+
+    def __init__(self, permission: str, who: str) -> None:
+        self.permission = permission
+        self.who = who
+
+    def admits(self, request: Request) -> bool:
+        return bool(request.user.is_authenticated and request.user.has_perm(self.permission))
+
+
+IS_AGENT = IsAgent()
+IS_PERSON = IsPerson()
+MAY_VIEW_INTENTS = PersonWith("intents.view_intent", "people who may view intents")
+MAY_CANCEL_INTENTS = PersonWith("intents.cancel_intent", "operators, who may cancel intents")
+
+Caller = IsAgent | IsPerson | PersonWith
+OpenTo = Mapping[str, tuple[Caller, ...]]
+
+
+class AnyOf(BasePermission):
+    """Admits whom any of these admits; without any, nobody."""
+
+    def __init__(self, callers: tuple[Caller, ...]) -> None:
+        self.callers = callers
+
+    @property
+    def message(self) -> str:
+        return f"This is for {' and for '.join(caller.who for caller in self.callers) or 'nobody'}; you are not one of them."
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        return any(caller.admits(request) for caller in self.callers)
+
+
+def agent_of(request: Request) -> AgentInForce:
+    """The calling agent, behind a door that only agents pass. Raises Problem `forbidden` for anyone else."""
+    if isinstance(request.auth, AgentInForce):
+        return request.auth
+    raise Problem("forbidden", "This is for agents.")
+
+
+def actor_of(request: Request) -> Actor:
+    """Who acts, as history and ledger name them."""
+    if isinstance(request.auth, AgentInForce):
+        return Actor.agent(request.auth.id, request.auth.name)
+    return Actor.person(request.user)
+
+
+def visible_intents(request: Request) -> QuerySet[Intent]:
+    """An agent's own intents; every intent for people who came through the door."""
+    if isinstance(request.auth, AgentInForce):
+        return Intent.objects.filter(agent_id=request.auth.id)
+    return Intent.objects.all() if IS_PERSON.admits(request) else Intent.objects.none()
+
+
+def find_intent(request: Request, intent_id: str) -> Intent:
+    """The intent, if this caller can see it. Raises Problem `not-found`, the same for what is another agent's."""
+    intent = visible_intents(request).filter(pk=intent_id).first() if ids.is_id(intent_id, "int") else None
+    if intent is None:
+        raise no_intent(intent_id)
+    return intent
+
+
+def no_intent(intent_id: str) -> Problem:
+    """What everyone is told who asks for an intent that is not there for them."""
+    return Problem("not-found", f"There is no intent {known_as(intent_id, 'int')} for you.")
+
+
+def known_as(text: str, prefix: str) -> Any:
+    """An id worth repeating in a sentence; whatever else was sent is not repeated."""
+    return text if ids.is_id(text, prefix) else "of that id"

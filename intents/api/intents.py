@@ -1,0 +1,110 @@
+"""Proposing, reading and cancelling intents."""
+
+from typing import Any
+
+from django.http import HttpResponse
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.settings import api_settings
+
+from intents import cancelling
+from intents.api import schema
+from intents.api.callers import (
+    IS_AGENT,
+    MAY_CANCEL_INTENTS,
+    MAY_VIEW_INTENTS,
+    actor_of,
+    agent_of,
+    find_intent,
+    visible_intents,
+)
+from intents.api.filters import narrowed
+from intents.api.view import View, members, query, text_member
+from intents.models import Intent
+from intents.propose import propose
+from intents.representation import represent
+from zehrava.problems import Problem
+
+IDEMPOTENCY_KEY = "Idempotency-Key"
+LONGEST_WAIT = 60
+
+
+class IntentsView(View):
+    """`/intents`"""
+
+    open_to = {"GET": (IS_AGENT, MAY_VIEW_INTENTS), "POST": (IS_AGENT,)}
+    problems = {
+        "POST": (
+            "conflict",
+            "idempotency-mismatch",
+            "idempotency-in-flight",
+            "no-executor",
+            "not-pending",
+            "too-many-requests",
+        )
+    }
+
+    @schema.LIST
+    def get(self, request: Request) -> Response:
+        pages = api_settings.DEFAULT_PAGINATION_CLASS()
+        page = pages.paginate_queryset(narrowed(visible_intents(request), request), request, view=self)
+        return pages.get_paginated_response(represent(page))
+
+    @schema.PROPOSE
+    def post(self, request: Request) -> HttpResponse:
+        query(request)
+        body = request.data
+        if request.stream is None:
+            raise Problem("malformed-json", "The body is empty; send a JSON object.", path="")
+        answer = propose(agent_of(request), body, idempotency_key=_idempotency_key(request))
+        # The answer is stored as bytes, so that a replay is the same to the byte: they go out as they are.
+        response = HttpResponse(answer.document, status=answer.status, content_type="application/json")
+        response.headers["Location"] = f"{request.path}/{answer.intent_id}"
+        if answer.replayed:
+            response.headers["Idempotency-Replayed"] = "true"
+        return response
+
+
+def _idempotency_key(request: Request) -> str | None:
+    key = request.META.get("HTTP_IDEMPOTENCY_KEY")
+    if key is None or (0 < len(key) <= 255 and key.isascii() and key.isprintable() and " " not in key):
+        return key
+    raise Problem(
+        "invalid",
+        "An Idempotency-Key is 1 to 255 visible ASCII characters without spaces; a UUID is a good one.",
+        path=IDEMPOTENCY_KEY,
+    )
+
+
+class IntentView(View):
+    """`/intents/{id}`; a server in front holds the answer while `wait` lasts, see `zehrava_site.waiting`."""
+
+    open_to = {"GET": (IS_AGENT, MAY_VIEW_INTENTS)}
+
+    @schema.GET
+    def get(self, request: Request, intent_id: str) -> Response:
+        query(request, known=("wait",))
+        wait = request.query_params.get("wait", "0")
+        if not (wait.isascii() and wait.isdigit() and len(wait) <= 2 and int(wait) <= LONGEST_WAIT):
+            raise Problem("invalid", f"wait is a whole number of seconds from 0 to {LONGEST_WAIT}.", path="wait")
+        return Response(one(find_intent(request, intent_id)))
+
+
+class CancelView(View):
+    """`/intents/{id}/cancel`"""
+
+    open_to = {"POST": (IS_AGENT, MAY_CANCEL_INTENTS)}
+    problems = {"POST": ("not-pending", "expired", "conflict", "already-claimed")}
+
+    @schema.CANCEL
+    def post(self, request: Request, intent_id: str) -> Response:
+        query(request)
+        reason = text_member(members(request, optional=("reason",)), "reason")
+        intent = find_intent(request, intent_id)
+        return Response(one(cancelling.cancel(intent, by=actor_of(request), reason=reason)))
+
+
+def one(intent: Intent) -> dict[str, Any]:
+    """One intent as the API shows it."""
+    return represent([intent])[0]

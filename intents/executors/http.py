@@ -1,0 +1,206 @@
+"""Sends the approved payload to the URL of the action type, once, and judges by what certainly happened.
+
+What leaves is exactly the payload's canonical JSON, with `Idempotency-Key: {intent id}:{attempt}`, `Zehrava-Digest`
+(of the approved intent) and a Standard Webhooks signature (see `intents.executors.signing`).
+
+| what happened | outcome | because |
+| --- | --- | --- |
+| refused by the guard, no name, no connection, no trusted TLS | failed | not a byte of the request had left |
+| a whole answer 2xx | succeeded | the target says that it did it |
+| a whole answer 4xx | failed | the target says that it refused the request, and so did not act on it |
+| a whole answer 3xx | indeterminate | nothing is followed: what is behind it was not approved, and a 303 may follow an effect |
+| a whole answer 5xx, or 1xx | indeterminate | a target, or a gateway before it, can fail after the effect |
+| cut off, reset, malformed or out of time after the first byte left | indeterminate | the target may have acted |
+
+An answer is whole when its body ended, or exceeded what is kept. `seconds` bounds everything together, the resolver,
+the handshake and a dripping answer too. There are no redirects, retries, proxies, cookies or compression.
+"""
+
+import hashlib
+import json
+import logging
+import re
+from typing import Any
+from urllib.parse import quote
+
+import httpcore
+
+from intents.executors import egress, signing
+from intents.executors.credentials import credential
+from intents.executors.deadline import Deadline
+from intents.executors.orders import NotBegun, Order, Outcome, State
+
+KEPT_BYTES = 65_536
+SHOWN_BYTES = 8_192
+
+_METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}", re.ASCII)
+_HEADER_VALUE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e\t]{0,2000}[\x21-\x7e])?")
+# Ours to say, or able to change where a request ends and who it is from.
+_OURS = frozenset(
+    "accept-encoding authorization connection content-encoding content-length content-type cookie expect host"
+    " idempotency-key keep-alive te trailer transfer-encoding upgrade".split()
+)
+_OUR_PREFIXES = ("proxy-", "webhook-", "zehrava-")
+
+# At debug level it logs response headers, in which a target may have echoed the credential.
+logging.getLogger("httpcore").setLevel(logging.WARNING)
+
+
+def carry_out(order: Order, *, seconds: float) -> Outcome:
+    """Send the order's payload within that many seconds in all; raises NotBegun where nothing was sent."""
+    block = order.settings
+    allow_private = block.get("allow_private") is True
+    deadline = Deadline(min(seconds, block.get("timeout", seconds)))
+    secret = credential(block["credentials"]) if block.get("credentials") is not None else None
+    method = _method(block)
+    headers = _headers(order, secret)
+    try:
+        where = egress.destination(block.get("url", ""), allow_private=allow_private)
+        addresses = egress.resolve(where, deadline=deadline, allow_private=allow_private)
+        backend = egress.GuardedBackend(where, addresses, deadline)
+        pool = httpcore.ConnectionPool(
+            ssl_context=egress.tls_context(), max_connections=1, http1=True, http2=False, network_backend=backend
+        )
+    except egress.Refused as refusal:
+        raise NotBegun(str(refusal)) from refusal
+    except TimeoutError as error:
+        raise NotBegun("The target's name was not resolved in time; nothing was sent.") from error
+    except Exception as error:
+        raise NotBegun(f"The request could not be made ({type(error).__name__}); nothing was sent.") from error
+    return _send(pool, backend, where, method, headers, order.payload_bytes, secret)
+
+
+def _send(
+    pool: httpcore.ConnectionPool,
+    backend: egress.GuardedBackend,
+    where: egress.Destination,
+    method: str,
+    headers: dict[str, str],
+    body: bytes,
+    secret: str | None,
+) -> Outcome:
+    url = httpcore.URL(
+        scheme=where.scheme.encode(), host=where.host.encode(), port=where.port, target=where.target.encode()
+    )
+    fields = [(b"Host", where.authority.encode()), *((k.encode(), v.encode()) for k, v in headers.items())]
+    result: dict[str, Any] = {}
+    try:
+        with pool, pool.stream(method, url, headers=fields, content=body) as response:
+            result |= {"status": response.status, "address": backend.address}
+            result |= _kept(response, secret)
+    except Exception as error:
+        if not backend.began:
+            raise NotBegun(_unsent(error)) from error
+        return Outcome("indeterminate", {"error": _broken(error, result), "address": backend.address, **result})
+    state = _state(response.status, whole=not backend.cut_short)
+    if state == "indeterminate":
+        result["error"] = f"An answer of {response.status} does not say whether the target acted."
+    elif state == "failed":
+        result["error"] = f"The target refused the request with {response.status}."
+    return Outcome(state, result)
+
+
+def _state(status: int, *, whole: bool) -> State:
+    """What a status says; `whole` is whether all of the request had left."""
+    if 200 <= status < 300 and whole:
+        return "succeeded"
+    return "failed" if 400 <= status < 500 else "indeterminate"
+
+
+def _kept(response: httpcore.Response, secret: str | None) -> dict[str, Any]:
+    """Size and digest of what came back, and its beginning where it is text."""
+    content = bytearray()
+    truncated = False
+    for chunk in response.iter_stream():
+        content += chunk
+        if len(content) > KEPT_BYTES:
+            del content[KEPT_BYTES:]
+            truncated = True
+            break
+    kept = bytes(content)
+    found: dict[str, Any] = {"bytes": len(kept), "digest": "sha256:" + hashlib.sha256(kept).hexdigest()}
+    media_type = next((value for name, value in response.headers if name.lower() == b"content-type"), b"")
+    if secret and (_echoes(kept, secret) or _echoes(media_type, secret)):
+        return found | {"truncated": truncated, "body": None, "withheld": "The answer repeats the credential."}
+    text = _text(kept, cut=truncated)
+    shown = None if text is None else text.encode()[:SHOWN_BYTES].decode(errors="ignore")
+    return found | {
+        "truncated": truncated or shown != text,
+        "content_type": media_type.decode("ascii", "replace")[:200],
+        "body": shown,
+    }
+
+
+def _text(content: bytes, *, cut: bool) -> str | None:
+    """The content as text; None where it is none, or none that a database can store."""
+    for end in range(len(content), max(len(content) - 4, -1) if cut else len(content) - 1, -1):
+        try:
+            text = content[:end].decode()
+        except UnicodeDecodeError:
+            continue
+        return None if "\x00" in text else text
+    return None
+
+
+def _echoes(content: bytes, secret: str) -> bool:
+    """Whether the content repeats the secret, as it is or as JSON or a URL would write it."""
+    return any(form.encode() in content for form in (secret, json.dumps(secret)[1:-1], quote(secret, safe="")))
+
+
+def _method(block: dict[str, Any]) -> str:
+    method = block.get("method", "POST")
+    if method not in _METHODS:
+        raise NotBegun("The action type's method must be POST, PUT, PATCH or DELETE.")
+    return str(method)
+
+
+def _headers(order: Order, secret: str | None) -> dict[str, str]:
+    try:
+        signature = signing.sign(order.payload_bytes, message_id=order.key)
+    except Exception as error:
+        raise NotBegun("The request cannot be signed; set ZEHRAVA_SIGNING_SECRET to a usable secret.") from error
+    headers = {
+        "Accept": "*/*",
+        "Accept-Encoding": "identity",
+        "User-Agent": "Zehrava",
+        "Content-Type": "application/json",
+        "Content-Length": str(len(order.payload_bytes)),
+        "Idempotency-Key": order.key,
+        "Zehrava-Digest": order.digest,
+        **signature,
+    }
+    for name, value in (order.settings.get("headers") or {}).items():
+        _check_header(name, value)
+        headers = {known: held for known, held in headers.items() if known.lower() != name.lower()} | {name: value}
+    if secret is not None:
+        headers["Authorization"] = f"Bearer {secret}"
+    return headers
+
+
+def _check_header(name: Any, value: Any) -> None:
+    if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
+        raise NotBegun("The action type names a header that cannot be one.")
+    if name.lower() in _OURS or name.lower().startswith(_OUR_PREFIXES):
+        raise NotBegun(f"The action type must not set the header {name}.")
+    if not isinstance(value, str) or not _HEADER_VALUE.fullmatch(value):
+        raise NotBegun(f"The action type's header {name} must be plain text on one line.")
+
+
+def _unsent(error: Exception) -> str:
+    if isinstance(error, httpcore.ConnectTimeout):
+        return "The target did not take the connection in time; nothing was sent."
+    if isinstance(error, httpcore.ConnectError):
+        why = "has no certificate that can be trusted" if "TLS" in str(error) else "does not take connections"
+        return f"The target {why}; nothing was sent."
+    return f"The request could not be made ({type(error).__name__}); nothing was sent."
+
+
+def _broken(error: Exception, result: dict[str, Any]) -> str:
+    """Why it cannot be known what the target did. Never the error's own words: they may quote what was sent."""
+    answer = "The answer was not whole" if "status" in result else "No answer came"
+    if isinstance(error, httpcore.TimeoutException):
+        return f"{answer} when the time was up; the target may have acted."
+    if isinstance(error, httpcore.ProtocolError):
+        return f"{answer} or not understood; the target may have acted."
+    return f"{answer} when the connection broke; the target may have acted."

@@ -1,0 +1,70 @@
+"""Whether what is stored is still what was approved (promise 2), asked just before anything runs.
+
+The columns of an intent could be changed by anyone who can write to the database. The ledger refuses that, so the
+digests written there with the approval are what the row has to agree with.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from audit.models import Event
+from intents.models import Execution, Intent, Status
+from zehrava import canonical
+
+APPROVALS = ("intent.proposed", "intent.approved")
+
+
+def digest_of(document: Any) -> str:
+    """The digest that binds a verdict or a requirement: over its RFC 8785 bytes."""
+    return canonical.digest(canonical.dumps(document))
+
+
+def differences(intent: Intent, execution: Execution | None = None) -> list[str]:
+    """What is stored differently from what was approved, as words for an alert; empty where all agrees."""
+    return list(_differences(intent, execution))
+
+
+def _differences(intent: Intent, execution: Execution | None) -> Iterator[str]:
+    stored = canonical.digest(intent.canonical.encode())
+    if stored != intent.digest:
+        yield "canonical text"
+    if execution is not None and execution.digest != intent.digest:
+        yield "execution's digest"
+    if digest_of(intent.verdict) != intent.verdict_digest:
+        yield "verdict"
+    if digest_of(intent.requirement) != intent.requirement_digest:
+        yield "requirement"
+    document = intent.document
+    columns = {
+        "id": intent.id,
+        "agent": intent.agent_id,
+        "action": intent.action,
+        "target": intent.target,
+        "records": intent.records,
+        "execution_mode": intent.execution_mode,
+    }
+    for name, value in columns.items():
+        if document[name] != value:
+            yield name
+    approval = _approval(intent)
+    if approval is None:
+        yield "approval missing from the ledger"
+        return
+    for name in ("digest", "verdict_digest", "requirement_digest"):
+        if approval.get(name) != getattr(intent, name):
+            yield f"{name} in the ledger"
+    if approval.get("action_type_version", intent.action_type_version_id) != intent.action_type_version_id:
+        yield "action type"
+
+
+def _approval(intent: Intent) -> dict[str, Any] | None:
+    """The facts of the event that made the intent runnable."""
+    events = Event.objects.filter(intent_id=intent.pk, type__in=APPROVALS).order_by("-id").values_list("line", flat=True)
+    for line in events:
+        facts = json.loads(line)["facts"]
+        if facts.get("status") == Status.APPROVED:
+            return facts
+    return None

@@ -1,0 +1,283 @@
+"""The one door for state: every status of an intent and every state of an execution is written here.
+
+Each function does one step of the lifecycle by a conditional UPDATE whose row count decides who was first, and writes
+the row, its history and its ledger event in the caller's transaction. Callers hold the intent's row lock where they
+read before they write (`locked`). Where the step is no longer possible, a Problem says why and nothing is written.
+
+    propose ─┬─ blocked
+             ├─ approved ────────────────┐
+             └─ pending_approval ─┬─ approved ┤
+                                  ├─ rejected
+                                  ├─ expired        (also from approved, if never claimed)
+                                  └─ cancelled
+    approved ─┬─ cancelled
+              └─ executing ─┬─ succeeded
+                            ├─ failed
+                            └─ indeterminate ── a person: succeeded | failed | approved again
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from audit import clock, ledger
+from audit.actors import Actor
+from intents import doorbell
+from intents.models import Execution, ExecutionMode, ExecutionState, Intent, Status
+from zehrava import ids
+from zehrava.problems import Problem
+
+SWEEPER = Actor.system("sweeper")
+WORKER = Actor.system("worker")
+
+FINISHED = {
+    ExecutionState.SUCCEEDED: Status.SUCCEEDED,
+    ExecutionState.FAILED: Status.FAILED,
+    ExecutionState.INDETERMINATE: Status.INDETERMINATE,
+}
+
+
+def locked(intent_id: str) -> Intent:
+    """The intent with its row locked until the transaction ends; raises Intent.DoesNotExist.
+
+    On SQLite the transaction itself is the lock: it began by taking the only right to write.
+    """
+    return Intent.objects.select_for_update(of=("self",)).select_related("agent").get(pk=intent_id)
+
+
+def admit(intent: Intent, *, by: Actor, facts: dict[str, Any]) -> None:
+    """Store a new intent in the status that its verdict gave it: blocked, pending_approval or approved."""
+    Intent.objects.bulk_create([intent])
+    changes = [ledger.Change("intent.proposed", intent, by, {**_bound(intent), **facts}, history="+")]
+    if intent.status == Status.APPROVED and intent.execution_mode == ExecutionMode.PORTAL:
+        changes.append(_queue(intent, by=by, attempt=1, at=intent.created_at))
+    ledger.record(*changes, at=intent.created_at)
+
+
+def approve(intent: Intent, *, by: Actor, facts: dict[str, Any]) -> None:
+    """pending_approval → approved: the requirement is met."""
+    at = clock.now()
+    _move(intent, Status.APPROVED, {Status.PENDING_APPROVAL}, in_time=True, decided_at=at)
+    changes = [ledger.Change("intent.approved", intent, by, {**_bound(intent), **facts})]
+    if intent.execution_mode == ExecutionMode.PORTAL:
+        changes.append(_queue(intent, by=by, attempt=1, at=at))
+    ledger.record(*changes, at=at)
+
+
+def reject(intent: Intent, *, by: Actor, facts: dict[str, Any]) -> None:
+    """pending_approval → rejected."""
+    at = clock.now()
+    _move(intent, Status.REJECTED, {Status.PENDING_APPROVAL}, in_time=True, decided_at=at)
+    ledger.record(ledger.Change("intent.rejected", intent, by, {**_bound(intent), **facts}), at=at)
+
+
+def expire(intent: Intent) -> bool:
+    """pending_approval or approved → expired, if its time is over by the database's clock. Returns whether it was."""
+    due = Q(expires_at__lte=Now())
+    if not _try(intent, Status.EXPIRED, {Status.PENDING_APPROVAL, Status.APPROVED}, due):
+        return False
+    ledger.record(
+        ledger.Change("intent.expired", intent, SWEEPER, _bound(intent)), *_abandon_waiting(intent, by=SWEEPER)
+    )
+    return True
+
+
+def cancel(
+    intent: Intent,
+    *,
+    by: Actor,
+    facts: dict[str, Any] | None = None,
+    content: dict[str, Any] | None = None,
+    event: str = "intent.cancelled",
+) -> None:
+    """pending_approval or approved → cancelled: it will not run."""
+    _move(intent, Status.CANCELLED, {Status.PENDING_APPROVAL, Status.APPROVED})
+    ledger.record(
+        ledger.Change(event, intent, by, {**_bound(intent), **(facts or {})}, content),
+        *_abandon_waiting(intent, by=by),
+    )
+
+
+def start(
+    intent: Intent,
+    execution: Execution | None,
+    *,
+    by: Actor,
+    permit_hash: str,
+    lease_until: datetime,
+    at: datetime,
+) -> Execution:
+    """approved → executing: hand out the single permit.
+
+    The portal claims the execution that waits for it; an agent's (`execution` None) is made by its claim. Of any
+    number of claims one moves the row, and the others raise Problem `already-claimed`.
+    """
+    _move(intent, Status.EXECUTING, {Status.APPROVED}, in_time=True)
+    columns = {
+        "state": ExecutionState.RUNNING,
+        "permit_hash": permit_hash,
+        "lease_until": lease_until,
+        "started_at": at,
+    }
+    if execution is None:
+        execution = _new_execution(intent, attempt=_next_attempt(intent), at=at, **columns)
+        Execution.objects.bulk_create([execution])
+        step = ledger.Change("execution.started", execution, by, _facts(execution), history="+")
+    else:
+        if not Execution.objects.filter(pk=execution.pk, state=ExecutionState.WAITING).update(**columns):
+            raise Problem("already-claimed", "Somebody else holds the permit for this execution.")
+        _set(execution, columns)
+        step = ledger.Change("execution.started", execution, by, _facts(execution))
+    ledger.record(step, ledger.Change("intent.executing", intent, by, _bound(intent)), at=at)
+    return execution
+
+
+def extend(execution: Execution, *, until: datetime) -> bool:
+    """Move the end of a lease that has not lapsed. Returns False where the execution no longer runs."""
+    extended = _running(execution).update(lease_until=until)
+    if extended:
+        execution.lease_until = until
+    return bool(extended)
+
+
+def finish(intent: Intent, execution: Execution, state: ExecutionState, *, by: Actor, result: Any) -> bool:
+    """executing → succeeded, failed or indeterminate, by whoever holds the permit while its lease lasts.
+
+    Returns False, and writes nothing, where the execution no longer runs or its lease has lapsed.
+    """
+    return _finish(intent, execution, state, _running(execution), by=by, result=result)
+
+
+def lapse(intent: Intent, execution: Execution) -> bool:
+    """executing → indeterminate: the lease ended without a report, so that nobody knows what happened."""
+    lapsed = Execution.objects.filter(pk=execution.pk, state=ExecutionState.RUNNING, lease_until__lte=Now())
+    result = {"reason": "The lease ended without a report: whether the action happened is not known."}
+    return _finish(intent, execution, ExecutionState.INDETERMINATE, lapsed, by=SWEEPER, result=result)
+
+
+def settle(intent: Intent, outcome: Status, *, by: Actor, reason: str, expires_at: datetime) -> None:
+    """indeterminate → succeeded, failed or approved again (a new attempt), as a person found out.
+
+    `expires_at` counts for a new attempt only.
+    """
+    again = outcome == Status.APPROVED
+    _move(intent, outcome, {Status.INDETERMINATE}, **({"expires_at": expires_at} if again else {}))
+    facts = {**_bound(intent), "outcome": outcome.value}
+    changes = [ledger.Change("intent.settled", intent, by, facts, {"reason": reason})]
+    if again and intent.execution_mode == ExecutionMode.PORTAL:
+        changes.append(_queue(intent, by=by, attempt=_next_attempt(intent), at=clock.now()))
+    ledger.record(*changes)
+
+
+# --- how a row moves -----------------------------------------------------------------------------------------------
+
+
+def _move(intent: Intent, to: Status, frm: set[Status], *, in_time: bool = False, **columns: Any) -> None:
+    """Do the step or raise: `not-pending` or `conflict` where the status is another, `expired` where time is over."""
+    due = Q(expires_at__gt=Now()) if in_time else Q()
+    if _try(intent, to, frm, due, **columns):
+        return
+    now = Intent.objects.only("status", "expires_at").get(pk=intent.pk)
+    if in_time and now.status in frm:
+        raise Problem("expired", "This intent ran out of time. Let the agent propose it again.", path="")
+    label = Status(now.status).label.lower()
+    kind = "not-pending" if frm == {Status.PENDING_APPROVAL} else "conflict"
+    raise Problem(kind, f"This intent is no longer where this step begins: it is {label}.", path="", state=now.status)
+
+
+def _try(intent: Intent, to: Status, frm: set[Status], condition: Q, **columns: Any) -> bool:
+    columns["status"] = to
+    if not Intent.objects.filter(condition, pk=intent.pk, status__in=frm).update(**columns):
+        return False
+    _set(intent, columns)
+    return True
+
+
+def _finish(intent: Intent, execution: Execution, state: ExecutionState, rows: Any, *, by: Actor, result: Any) -> bool:
+    at = clock.now()
+    columns = {"state": state, "finished_at": at, "result": result, "permit_hash": ""}
+    if not rows.update(**columns):
+        return False
+    _set(execution, columns)
+    _move(intent, FINISHED[state], {Status.EXECUTING})
+    ledger.record(
+        ledger.Change(f"execution.{state.value}", execution, by, _facts(execution), {"result": result}),
+        ledger.Change(f"intent.{state.value}", intent, by, _bound(intent)),
+        at=at,
+    )
+    return True
+
+
+def _running(execution: Execution) -> Any:
+    return Execution.objects.filter(
+        pk=execution.pk,
+        state=ExecutionState.RUNNING,
+        permit_hash=execution.permit_hash,
+        lease_until__gt=Now(),
+    )
+
+
+def _set(row: Any, columns: dict[str, Any]) -> None:
+    for name, value in columns.items():
+        setattr(row, name, value)
+
+
+# --- the outbox ----------------------------------------------------------------------------------------------------
+
+
+def _queue(intent: Intent, *, by: Actor, attempt: int, at: datetime) -> ledger.Change:
+    """Write the execution that waits for the portal, and ring for a worker once that is committed."""
+    execution = _new_execution(intent, attempt=attempt, at=at, state=ExecutionState.WAITING)
+    Execution.objects.bulk_create([execution])
+    doorbell.ring_on_commit(execution.pk)
+    return ledger.Change("execution.queued", execution, by, _facts(execution), history="+")
+
+
+def _new_execution(intent: Intent, *, attempt: int, at: datetime, **columns: Any) -> Execution:
+    return Execution(
+        id=ids.new("exe", at=at),
+        intent=intent,
+        attempt=attempt,
+        mode=intent.execution_mode,
+        digest=intent.digest,
+        created_at=at,
+        **columns,
+    )
+
+
+def _next_attempt(intent: Intent) -> int:
+    # The intent's row is locked by the step that just moved it, so that nobody else counts at the same time.
+    return intent.executions.count() + 1
+
+
+def _abandon_waiting(intent: Intent, *, by: Actor) -> list[ledger.Change]:
+    """What waited for the portal will not be claimed any more."""
+    changes = []
+    for execution in intent.executions.filter(state=ExecutionState.WAITING):
+        columns = {"state": ExecutionState.CANCELLED, "finished_at": clock.now()}
+        if Execution.objects.filter(pk=execution.pk, state=ExecutionState.WAITING).update(**columns):
+            _set(execution, columns)
+            execution.intent = intent
+            changes.append(ledger.Change("execution.cancelled", execution, by, _facts(execution)))
+    return changes
+
+
+# --- what the ledger is told ---------------------------------------------------------------------------------------
+
+
+def _bound(intent: Intent) -> dict[str, Any]:
+    """What every event of an intent repeats: where it stands, and the digests of what was decided about."""
+    return {
+        "status": str(intent.status),
+        "digest": intent.digest,
+        "verdict_digest": intent.verdict_digest,
+        "requirement_digest": intent.requirement_digest,
+    }
+
+
+def _facts(execution: Execution) -> dict[str, Any]:
+    return {"attempt": execution.attempt, "state": str(execution.state), "digest": execution.digest}
