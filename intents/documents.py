@@ -13,7 +13,7 @@ from audit import clock, ledger
 from audit.actors import Actor
 from intents import executors, in_force
 from intents.models import ActionType, ActionTypeVersion, Policy, PolicyVersion
-from zehrava import action_types, ids, policy
+from zehrava import action_types, canonical, ids, policy
 from zehrava.action_types import ActionTypeError
 from zehrava.policy import strict_yaml
 
@@ -50,7 +50,7 @@ def save_policy(text: str, *, by: Actor, user: AbstractBaseUser | None, activate
     """
     parsed = parse_policy(text)
     stored = _find_or_create(Policy(id=ids.new("pol", at=clock.now()), name=parsed.name), by=by)
-    version = _newest_or_next(stored, PolicyVersion(policy=stored, **_contents(text, parsed.digest, user)), by=by)
+    version = _newest_or_next(stored, PolicyVersion(policy=stored, **_contents(text, user)), by=by)
     if activate:
         activate_version(version, by=by)
     return version
@@ -66,7 +66,7 @@ def save_action_type(
     """
     parsed = parse_action_type(text)
     stored = _find_or_create(ActionType(name=parsed.name), by=by)
-    version = ActionTypeVersion(action_type=stored, **_contents(text, parsed.digest, user))
+    version = ActionTypeVersion(action_type=stored, **_contents(text, user))
     version = _newest_or_next(stored, version, by=by)
     if activate:
         activate_action_type_version(version, by=by)
@@ -121,8 +121,8 @@ def _find_or_create(draft: Stored, *, by: Actor) -> Stored:
     return draft
 
 
-def _contents(text: str, digest: str, user: AbstractBaseUser | None) -> dict[str, Any]:
-    return {"text": text, "digest": digest, "created_by": user}
+def _contents(text: str, user: AbstractBaseUser | None) -> dict[str, Any]:
+    return {"text": text, "digest": canonical.digest(text.encode()), "created_by": user}
 
 
 def _newest_or_next(stored: Policy | ActionType, draft: Version, *, by: Actor) -> Version:

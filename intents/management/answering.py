@@ -1,0 +1,56 @@
+"""Commands that answer: text for a person, or with --json one JSON document and nothing else."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import AbstractUser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from audit.actors import Actor
+from zehrava.problems import Problem
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command made: the document that --json prints, and the same for a person to read."""
+
+    document: dict[str, Any]
+    text: str
+
+
+class AnsweringCommand(BaseCommand):
+    """Implement `answer`; a Problem becomes a message on standard error and exit code 1."""
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--json", action="store_true", help="print nothing but one JSON document")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            answer = self.answer(**options)
+        except Problem as problem:
+            raise CommandError(problem.detail) from problem
+        self.stdout.write(json.dumps(answer.document, indent=2) if options["json"] else answer.text)
+
+    def answer(self, **options: Any) -> Answer:
+        raise NotImplementedError
+
+    @property
+    def actor(self) -> Actor:
+        """Who the ledger says did it: somebody on the server, through this command."""
+        return Actor.system(f"manage.py {type(self).__module__.rsplit('.', 1)[-1]}")
+
+
+def find_person(username: str) -> AbstractUser:
+    """The active person of that username. Raises CommandError that says what to do."""
+    person = get_user_model()._default_manager.filter(username=username).first()
+    if person is None:
+        raise CommandError(
+            f"There is no person called {username!r}: add them in the admin under People, then try again."
+        )
+    if not person.is_active:
+        raise CommandError(
+            f"{username} is not active: choose somebody else, or activate them in the admin under People."
+        )
+    return person

@@ -1,0 +1,18 @@
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from intents.management.answering import Answer, AnsweringCommand
+from intents.management.loading import load_action_types
+
+
+class Command(AnsweringCommand):
+    help = "Check action types in YAML files, store them and bring them into force: all, or none if one is wrong."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="a YAML file with one action type")
+
+    def answer(self, **options: Any) -> Answer:
+        return load_action_types(options["files"], by=self.actor)

@@ -1,0 +1,18 @@
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from intents.management.answering import Answer, AnsweringCommand
+from intents.management.loading import load_policies
+
+
+class Command(AnsweringCommand):
+    help = "Check policies in YAML files, store them and bring them into force: all of them, or none if one is wrong."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="a YAML file with one policy")
+
+    def answer(self, **options: Any) -> Answer:
+        return load_policies(options["files"], by=self.actor)
