@@ -22,15 +22,21 @@ def digest_of(document: Any) -> str:
     return canonical.digest(canonical.dumps(document))
 
 
+def text_is_intact(intent: Intent) -> bool:
+    """Whether the stored canonical text still has the intent's digest."""
+    return canonical.digest(intent.canonical.encode()) == intent.digest
+
+
 def differences(intent: Intent, execution: Execution | None = None) -> list[str]:
     """What is stored differently from what was approved, as words for an alert; empty where all agrees."""
     return list(_differences(intent, execution))
 
 
 def _differences(intent: Intent, execution: Execution | None) -> Iterator[str]:
-    stored = canonical.digest(intent.canonical.encode())
-    if stored != intent.digest:
+    if not text_is_intact(intent):
+        # Nothing that could be read out of it means anything now.
         yield "canonical text"
+        return
     if execution is not None and execution.digest != intent.digest:
         yield "execution's digest"
     if digest_of(intent.verdict) != intent.verdict_digest:

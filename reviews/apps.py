@@ -6,4 +6,8 @@ class ReviewsConfig(AppConfig):
     verbose_name = "Reviews"
 
     def ready(self) -> None:
+        from intents import representation
         from reviews import events  # noqa: F401  (registers the ledger's event types)
+        from reviews.representation import decisions_of
+
+        representation.provide_decisions(decisions_of)

@@ -1,0 +1,204 @@
+"""Deciding: one vote of one person about one intent, bound to what that person was shown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.db import IntegrityError, transaction
+
+from audit import clock, ledger
+from audit.actors import Actor
+from intents import integrity, lifecycle
+from intents.models import Intent, Status
+from intents.representation import instant
+from reviews.entitlement import may_decide, standing_of, votes_of
+from reviews.models import Decision, Vote
+from zehrava import canonical, ids
+from zehrava.problems import Problem
+
+RATIONALE_LENGTH = 10_000
+
+
+def decide(
+    intent_id: str,
+    *,
+    by: User,
+    vote: str,
+    digest: str,
+    rationale: str = "",
+    verdict_digest: str | None = None,
+    requirement_digest: str | None = None,
+) -> Decision:
+    """Store this person's vote; where it meets the requirement, or rejects, the intent moves in the same transaction.
+
+    `digest` is that of the intent as it was shown; the other two bind verdict and requirement where the page showed
+    them too. Raises Problem: `invalid`, `not-found`, `not-entitled`, `not-pending`, `expired`, `already-voted`,
+    `stale-digest`, `integrity-failed`; nothing is stored then.
+    """
+    rationale = _rationale(vote, rationale)
+    try:
+        with transaction.atomic():
+            intent = _locked(intent_id)
+            _refuse_to_decide(intent, by)
+            _refuse_stale(intent, digest, verdict_digest, requirement_digest)
+            return _vote(intent, by=by, vote=Vote(vote), rationale=rationale)
+    except IntegrityError as error:
+        raise _already_voted() from error
+    except Problem as problem:
+        if problem.kind == "expired":
+            with transaction.atomic():
+                lifecycle.expire(_locked(intent_id))
+        raise
+
+
+def withdraw(decision: Decision, *, by: User) -> Decision:
+    """Take a vote back while the intent is pending. Raises Problem `not-entitled`, `not-pending`, `conflict`."""
+    with transaction.atomic():
+        intent = _locked(decision.intent_id)
+        decision = Decision.objects.select_related("intent").get(pk=decision.pk)
+        if decision.reviewer_id != by.pk:
+            raise Problem("not-entitled", "Only the reviewer who voted takes a vote back.")
+        if intent.status != Status.PENDING_APPROVAL:
+            raise _decided(intent)
+        if decision.withdrawn_at is not None:
+            raise Problem("conflict", "This vote was already taken back.")
+        decision.withdrawn_at = clock.now()
+        facts = {"vote": decision.vote, "record_digest": decision.record_digest}
+        ledger.save(
+            decision, "decision.withdrawn", by=Actor.person(by), facts=facts, update_fields=["withdrawn_at"]
+        )
+    return decision
+
+
+def _rationale(vote: str, rationale: str) -> str:
+    if vote not in Vote.values:
+        raise Problem("invalid", 'vote: Send "approve" or "reject".', path="/vote")
+    if not isinstance(rationale, str):
+        raise Problem("invalid", "rationale: Send a string.", path="/rationale")
+    rationale = rationale.strip()
+    if vote == Vote.REJECT and not rationale:
+        raise Problem("invalid", "Say why you reject: the agent and the record keep your reason.", path="/rationale")
+    if len(rationale) > RATIONALE_LENGTH:
+        raise Problem("invalid", f"Keep the reason within {RATIONALE_LENGTH} characters.", path="/rationale")
+    return rationale
+
+
+def _locked(intent_id: str) -> Intent:
+    try:
+        return lifecycle.locked(intent_id)
+    except Intent.DoesNotExist as error:
+        raise Problem("not-found", "There is no intent of this id.") from error
+
+
+def _refuse_to_decide(intent: Intent, by: User) -> None:
+    if refusal := may_decide(intent, by):
+        raise Problem(refusal.kind, refusal.text)
+    if intent.status == Status.EXPIRED:
+        raise _expired()
+    if intent.status != Status.PENDING_APPROVAL:
+        raise _decided(intent)
+    if intent.expires_at <= clock.now():
+        raise _expired()
+    if Decision.objects.filter(intent=intent, reviewer=by, withdrawn_at__isnull=True).exists():
+        raise _already_voted()
+
+
+def _refuse_stale(
+    intent: Intent, digest: str, verdict_digest: str | None, requirement_digest: str | None
+) -> None:
+    shown = {
+        "digest": (digest, intent.digest),
+        "verdict_digest": (verdict_digest, intent.verdict_digest),
+        "requirement_digest": (requirement_digest, intent.requirement_digest),
+    }
+    for name, (sent, stored) in shown.items():
+        if sent != stored and (sent is not None or name == "digest"):
+            raise Problem(
+                "stale-digest",
+                "What you were shown is not what would run now. Read the intent again and decide on that.",
+                path=f"/{name}",
+            )
+    if not integrity.text_is_intact(intent) or integrity.digest_of(intent.verdict) != intent.verdict_digest:
+        raise Problem("integrity-failed", "What is stored was altered since it was proposed. Nobody can decide on it.")
+
+
+def _vote(intent: Intent, *, by: User, vote: Vote, rationale: str) -> Decision:
+    actor = Actor.person(by)
+    votes = votes_of([intent]).get(intent.pk, [])
+    decision = _decision(intent, by=by, vote=vote, rationale=rationale)
+    if vote == Vote.APPROVE and standing_of(intent, [*votes, decision]).given == standing_of(intent, votes).given:
+        raise Problem("not-entitled", "Every seat that you could fill is filled already; others have to decide.")
+    Decision.objects.bulk_create([decision])
+    facts = {
+        "vote": vote.value,
+        "digest": decision.digest,
+        "verdict_digest": decision.verdict_digest,
+        "requirement_digest": decision.requirement_digest,
+        "record_digest": decision.record_digest,
+    }
+    content = {"rationale": rationale} if rationale else None
+    ledger.record(
+        ledger.Change("decision.made", decision, actor, facts, content, history="+"), at=decision.created_at
+    )
+    votes.append(decision)
+    if vote == Vote.REJECT:
+        lifecycle.reject(intent, by=actor, facts={"decision": decision.pk})
+    elif standing_of(intent, votes).met:
+        approvals = [one.pk for one in votes if one.vote == Vote.APPROVE]
+        lifecycle.approve(intent, by=actor, facts={"decisions": approvals})
+    return decision
+
+
+def _decision(intent: Intent, *, by: User, vote: Vote, rationale: str) -> Decision:
+    at = clock.now()
+    decision = Decision(
+        id=ids.new("dec", at=at),
+        intent=intent,
+        reviewer=by,
+        reviewer_name=by.get_username(),
+        vote=vote,
+        rationale=rationale,
+        digest=intent.digest,
+        verdict_digest=intent.verdict_digest,
+        requirement_digest=intent.requirement_digest,
+        created_at=at,
+    )
+    decision.record_digest = canonical.digest(canonical.dumps(record_of(decision)))
+    return decision
+
+
+def record_of(decision: Decision) -> dict[str, Any]:
+    """The decision as it is bound: the object whose RFC 8785 bytes `record_digest` covers."""
+    return {
+        "version": 1,
+        "id": decision.pk,
+        "intent": decision.intent_id,
+        "reviewer": {"id": str(decision.reviewer_id), "name": decision.reviewer_name},
+        "vote": str(decision.vote),
+        "rationale": decision.rationale,
+        "digest": decision.digest,
+        "verdict_digest": decision.verdict_digest,
+        "requirement_digest": decision.requirement_digest,
+        "at": instant(decision.created_at),
+    }
+
+
+def _already_voted() -> Problem:
+    return Problem("already-voted", "You have already voted on this intent. Take that vote back first, if it is pending.")
+
+
+def _expired() -> Problem:
+    return Problem("expired", "This intent ran out of time before it was decided. The agent has to propose it again.")
+
+
+def _decided(intent: Intent) -> Problem:
+    decided_by = (
+        Decision.objects.filter(intent=intent, withdrawn_at__isnull=True)
+        .order_by("-id")
+        .values_list("reviewer_name", flat=True)
+        .first()
+    )
+    label = Status(intent.status).label.lower()
+    by = f", the last vote was {decided_by}'s" if decided_by else ""
+    return Problem("not-pending", f"This intent no longer waits for a decision: it is {label}{by}.", state=intent.status)

@@ -1,0 +1,112 @@
+"""Who may decide on an intent, and in plain words why somebody may not.
+
+Only membership in a group of the requirement entitles, and nothing overrides the separation of duties: a superuser
+without a seat decides nothing, and an agent's owner never decides on what the agent proposes (promise 3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from django.contrib.auth.models import User
+from django.db.models import QuerySet
+
+from intents.models import Intent
+from reviews.models import Decision, Vote
+from reviews.quorum import Standing, groups_of, standing
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why somebody may not decide: `kind` for programs (a problem kind), `text` for people."""
+
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Eligible:
+    """Somebody who may still decide, and the groups they would decide for."""
+
+    id: int
+    name: str
+    groups: tuple[str, ...]
+
+
+def may_decide(intent: Intent, user: User) -> Refusal | None:
+    """None where this person has a say in this intent, whatever its status; else why not."""
+    groups = groups_of(intent.requirement)
+    if not user.is_active:
+        return Refusal("not-entitled", "Your account is not active.")
+    if not groups:
+        return Refusal("not-entitled", "Policy decided this intent; there is nothing for people to decide.")
+    if intent.agent.owner_id == user.pk:
+        return Refusal("not-entitled", f"You own {intent.agent_name}, and owners do not decide on their agents' intents.")
+    if _is_principal(intent, user):
+        return Refusal("not-entitled", "This was proposed on your behalf; somebody else has to decide.")
+    if not user.groups.filter(name__in=groups).exists():
+        return Refusal("not-entitled", f"Only members of {_either(groups)} decide on this intent.")
+    return None
+
+
+def who_may_decide(intent: Intent) -> list[Eligible]:
+    """Everybody who could still give a vote, by name; two queries."""
+    groups = groups_of(intent.requirement)
+    voted = set(_votes([intent]).values_list("reviewer_id", flat=True))
+    members = (
+        User.objects.filter(is_active=True, groups__name__in=groups)
+        .exclude(pk=intent.agent.owner_id)
+        .distinct()
+        .order_by("username")
+        .prefetch_related("groups")
+    )
+    return [
+        Eligible(user.pk, user.get_username(), tuple(g.name for g in user.groups.all() if g.name in groups))
+        for user in members
+        if user.pk not in voted and not _is_principal(intent, user)
+    ]
+
+
+def votes_of(intents: Iterable[Intent]) -> dict[str, list[Decision]]:
+    """The votes that stand, by intent, earliest first; with their reviewers' present groups, two queries in all."""
+    votes: dict[str, list[Decision]] = {}
+    rows = _votes(intents).select_related("reviewer").prefetch_related("reviewer__groups").order_by("id")
+    for decision in rows:
+        votes.setdefault(decision.intent_id, []).append(decision)
+    return votes
+
+
+def standing_of(intent: Intent, votes: Iterable[Decision]) -> Standing:
+    """Where the requirement stands with these votes.
+
+    Counted are approvals of the digest that would run now, by people who are active and in a group now: whoever left
+    the group since does not approve for it any more.
+    """
+    approvals = [
+        (vote.reviewer_id, {group.name for group in vote.reviewer.groups.all()})
+        for vote in votes
+        if vote.vote == Vote.APPROVE
+        and vote.digest == intent.digest
+        and vote.requirement_digest == intent.requirement_digest
+        and vote.reviewer.is_active
+        and vote.reviewer_id != intent.agent.owner_id
+    ]
+    return standing(intent.requirement, approvals)
+
+
+def _votes(intents: Iterable[Intent]) -> QuerySet[Decision]:
+    return Decision.objects.filter(intent__in=list(intents), withdrawn_at__isnull=True)
+
+
+def _is_principal(intent: Intent, user: User) -> bool:
+    """Whether this is the person the agent acts for. The agent wrote the name: a match excludes, none proves nothing."""
+    named = intent.document["on_behalf_of"]
+    if not named:
+        return False
+    known_as = {name.casefold() for name in (user.get_username(), user.email, str(user.pk)) if name}
+    return named.strip().casefold() in known_as
+
+
+def _either(names: tuple[str, ...]) -> str:
+    return names[0] if len(names) == 1 else ", ".join(names[:-1]) + " or " + names[-1]
