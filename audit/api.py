@@ -59,11 +59,7 @@ class ExportView(APIView):
     def export(self, request: Request, dataset: str) -> StreamingHttpResponse:
         given = _single_values(request)
         format = given.pop("format", None) or _accepted_format(request)
-        export = exports.begin(dataset, format, given, by=Actor.person(request.user), door=Door.API)
-        response = StreamingHttpResponse(export, content_type=export.content_type)
-        response.headers["Content-Disposition"] = f'attachment; filename="{export.filename}"'
-        response.headers["Cache-Control"] = "no-store"
-        return response
+        return exports.response(exports.begin(dataset, format, given, by=Actor.person(request.user), door=Door.API))
 
 
 class EventsView(ExportView):

@@ -15,6 +15,7 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models import Model, QuerySet
+from django.http import StreamingHttpResponse
 
 from audit import canonical_rows, clock, context, filters, ledger, tabular
 from audit.actors import Actor
@@ -134,6 +135,14 @@ def begin(name: str, format: str, given: Mapping[str, str | None], *, by: Actor,
     content = {"filters": run.filters} if run.filters else None
     ledger.save(run, "export.started", by=by, facts={"dataset": name, "format": format}, content=content)
     return Export(run, chosen_dataset, chosen, by)
+
+
+def response(export: Export) -> StreamingHttpResponse:
+    """The download. Closing it early, as a server does when the reader is gone, ends the export as interrupted."""
+    answer = StreamingHttpResponse(iter(export), content_type=export.content_type)
+    answer.headers["Content-Disposition"] = f'attachment; filename="{export.filename}"'
+    answer.headers["Cache-Control"] = "no-store"
+    return answer
 
 
 def _known_format(format: str) -> str:

@@ -129,6 +129,10 @@ class History(HistoricalRecords):
             "actor_id": models.CharField(max_length=64, editable=False),
             "actor_name": models.CharField(max_length=255, editable=False),
             "event_id": property(lambda row: row.history_id),
+            # simple-history asks the row itself, which may have to be read first and may hold anybody's text.
+            "__str__": lambda row: (
+                f"{model._meta.verbose_name} {getattr(row, model._meta.pk.attname)} {row.history_type}"
+            ),
         }
 
     def post_save(self, instance: models.Model, created: bool, using: str | None = None, **kwargs: Any) -> None:
