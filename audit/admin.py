@@ -23,6 +23,7 @@ from audit.admin_filters import EXPORT_FILTERS
 from audit.admin_readonly import ReadOnlyAdmin
 from audit.history import history_models, noun
 from audit.models import Content, Event, ExportRun
+from audit.permissions import may_export
 from audit.text import visible, visible_lines
 
 _NOTHING = "–"
@@ -39,7 +40,10 @@ class EvidenceAdmin(ReadOnlyAdmin, ModelAdmin):
     class Media:
         css = {"all": ["audit/text.css"]}
 
-    @action(description="Export", url_path="export-page", permissions=["audit.export_event"])
+    def has_export_permission(self, request: HttpRequest) -> bool:
+        return may_export(request.user)
+
+    @action(description="Export", url_path="export-page", permissions=["export"])
     def export(self, request: HttpRequest) -> HttpResponseRedirect:
         """Only leads to the page where the export is asked for."""
         return HttpResponseRedirect(reverse("admin:audit_export"))
