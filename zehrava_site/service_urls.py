@@ -1,5 +1,13 @@
 """Health, schema and documentation."""
 
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from zehrava_site import health
+from zehrava_site.api.documentation import DocumentationView, SchemaView
+
+urlpatterns = [
+    path("healthz", health.healthz, name="healthz"),
+    path("readyz", health.readyz, name="readyz"),
+    path("api/schema", SchemaView.as_view(), name="api-schema"),
+    path("api/docs", DocumentationView.as_view(), name="api-docs"),
+]

@@ -12,3 +12,8 @@ urlpatterns = [
     path("api/v1/", include("audit.api_urls")),
     path("", include("zehrava_site.service_urls")),
 ]
+
+handler400 = "zehrava_site.api.problems.bad_request"
+handler403 = "zehrava_site.api.problems.permission_denied"
+handler404 = "zehrava_site.api.problems.page_not_found"
+handler500 = "zehrava_site.api.problems.server_error"

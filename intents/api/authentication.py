@@ -43,11 +43,16 @@ class AgentKeyAuthentication(BaseAuthentication):
         key = bearer(request)
         if key is None or not key.startswith(AGENT):
             return None
-        agent = in_force.current().agents_by_key.get(fingerprint(key))
+        snapshot = in_force.current()
+        agent = snapshot.agents_by_key.get(fingerprint(key))
         if agent is None:
-            raise Problem("unauthenticated", "This key is not known here, or was revoked; ask the agent's owner for one.")
+            raise Problem(
+                "unauthenticated", "This key is not known here, or was revoked; ask the agent's owner for one."
+            )
         if agent.suspended:
             raise Problem("suspended", f"The agent {agent.name} is suspended; ask its owner or an operator.")
+        # Read once per request: what it decides, it decides by what was in force when its key was accepted.
+        request.in_force = snapshot
         return AnonymousUser(), agent
 
     def authenticate_header(self, request: Request) -> str:

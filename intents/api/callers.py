@@ -61,7 +61,8 @@ class AnyOf(BasePermission):
 
     @property
     def message(self) -> str:
-        return f"This is for {' and for '.join(caller.who for caller in self.callers) or 'nobody'}; you are not one of them."
+        welcome = " and for ".join(caller.who for caller in self.callers)
+        return f"This is for {welcome or 'nobody'}; your credential does not open it."
 
     def has_permission(self, request: Request, view: APIView) -> bool:
         return any(caller.admits(request) for caller in self.callers)

@@ -10,7 +10,7 @@ from intents.api import schema
 from intents.api.callers import IS_AGENT, agent_of, find_intent, known_as
 from intents.api.intents import one
 from intents.api.view import View, members, query
-from intents.models import Execution, Intent
+from intents.models import Execution
 from zehrava import canonical, ids
 from zehrava.problems import Problem
 
@@ -31,12 +31,11 @@ class ClaimView(View):
         # First look whose it is: what belongs to another agent is not there, whatever state it is in.
         intent = find_intent(request, intent_id)
         claimed, token = execution.claim(intent.id, agent=agent_of(request))
-        # Read again after the claim: what is handed out are the bytes whose digest was just checked.
-        intent = Intent.objects.get(pk=intent.id)
         permit = {
             "token": token,
             "execution": show(claimed),
-            "payload": intent.payload,
+            # Of the very row whose digest the claim has just checked, not of an earlier or a later look.
+            "payload": claimed.intent.payload,
             "digest": claimed.digest,
         }
         return Response(permit, status=201)

@@ -3,7 +3,6 @@
 from typing import Any
 
 from django.http import HttpResponse
-from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.settings import api_settings
@@ -57,7 +56,7 @@ class IntentsView(View):
         body = request.data
         if request.stream is None:
             raise Problem("malformed-json", "The body is empty; send a JSON object.", path="")
-        answer = propose(agent_of(request), body, idempotency_key=_idempotency_key(request))
+        answer = propose(agent_of(request), body, idempotency_key=_idempotency_key(request), snapshot=request.in_force)
         # The answer is stored as bytes, so that a replay is the same to the byte: they go out as they are.
         response = HttpResponse(answer.document, status=answer.status, content_type="application/json")
         response.headers["Location"] = f"{request.path}/{answer.intent_id}"

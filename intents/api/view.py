@@ -45,9 +45,7 @@ def members(request: Request, *, required: Collection[str] = (), optional: Colle
         body = {}
     if not isinstance(body, dict):
         raise Problem("invalid", "Send a JSON object.", path="")
-    errors = [
-        {"path": canonical.pointer(name), "detail": "This is required."} for name in required if name not in body
-    ]
+    errors = [{"path": canonical.pointer(name), "detail": "This is required."} for name in required if name not in body]
     known = {*required, *optional}
     errors += [
         {"path": canonical.pointer(name), "detail": "This is not known here; remove it."}

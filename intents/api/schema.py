@@ -1,0 +1,319 @@
+"""How the agents' API is described; nothing here runs while a request is answered."""
+
+from typing import Any
+
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema, extend_schema_field
+from rest_framework import serializers
+
+from intents.models import ExecutionMode, ExecutionState, RiskLevel, Status
+
+AGENT_KEY, PERSONAL_TOKEN, SESSION = "agentKey", "personalToken", "session"
+AGENTS: list[dict[str, Any]] = [{AGENT_KEY: []}]
+PEOPLE: list[dict[str, Any]] = [{PERSONAL_TOKEN: []}, {SESSION: []}]
+
+ANY = {"description": "Any JSON value."}
+DIGEST = "`sha256:` and the hexadecimal SHA-256 of the canonical intent (RFC 8785)."
+
+
+class AgentKeyScheme(OpenApiAuthenticationExtension):
+    target_class = "intents.api.authentication.AgentKeyAuthentication"
+    name = AGENT_KEY
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, Any]:
+        return {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "An agent's key, `zhv_…`, shown once when it is made.",
+        }
+
+
+@extend_schema_field(ANY)
+class AnyJSON(serializers.JSONField):
+    """Any JSON value."""
+
+
+class Value(serializers.Serializer):
+    amount = serializers.RegexField(
+        r"^-?(0|[1-9][0-9]{0,29})(\.[0-9]{1,12})?$", help_text='An exact decimal in a string: "120.00".'
+    )
+    currency = serializers.RegexField(r"^[A-Z]{3}$", help_text="ISO 4217.")
+
+
+class ProposalRequest(serializers.Serializer):
+    action = serializers.RegexField(
+        r"^[A-Za-z0-9_][A-Za-z0-9_-]*(\.[A-Za-z0-9_][A-Za-z0-9_-]*)*$", max_length=200, help_text="A dotted verb."
+    )
+    payload = AnyJSON(help_text="The arguments of the action: any JSON value.", allow_null=True)
+    summary = serializers.CharField(
+        required=False, allow_null=True, allow_blank=True, max_length=10_000, help_text="In the agent's own words."
+    )
+    context = serializers.DictField(child=AnyJSON(), required=False, allow_null=True)
+    target = serializers.CharField(required=False, allow_null=True, max_length=1_000, help_text="What it is done to.")
+    tags = serializers.ListField(
+        child=serializers.CharField(max_length=100), required=False, allow_null=True, max_length=50
+    )
+    records = serializers.IntegerField(
+        required=False, allow_null=True, min_value=0, max_value=2**53 - 1, help_text="How many things it touches."
+    )
+    value = Value(required=False, allow_null=True)
+    on_behalf_of = serializers.CharField(required=False, allow_null=True, max_length=254)
+    expires_in = serializers.CharField(
+        required=False, allow_null=True, help_text="An integer and s, m, h or d: `15m`. Undecided by then, it expires."
+    )
+    supersedes = serializers.CharField(
+        required=False, allow_null=True, help_text="A pending intent of the agent's own that this one replaces."
+    )
+    execution_mode = serializers.ChoiceField(
+        ExecutionMode.choices,
+        required=False,
+        allow_null=True,
+        help_text="`portal` where the action's type has an executor, else `agent`.",
+    )
+    policy = serializers.CharField(
+        required=False, allow_null=True, max_length=254, help_text="One more policy to apply; it only narrows."
+    )
+
+
+class AgentRef(serializers.Serializer):
+    id = serializers.CharField()
+    name = serializers.CharField()
+
+
+class Proposed(serializers.Serializer):
+    payload = AnyJSON(allow_null=True)
+    digest = serializers.CharField(help_text=DIGEST)
+
+
+class Risk(serializers.Serializer):
+    score = serializers.IntegerField(min_value=0, max_value=100)
+    level = serializers.ChoiceField(RiskLevel.choices)
+    reasons = serializers.ListField(child=serializers.CharField())
+
+
+class Verdict(serializers.Serializer):
+    effect = serializers.ChoiceField(["allow", "block", "require_approval"])
+    policy = serializers.CharField(allow_null=True)
+    version = serializers.IntegerField(allow_null=True)
+    rule = serializers.CharField(allow_null=True)
+    reason = serializers.CharField(allow_null=True)
+
+
+class DecisionShown(serializers.Serializer):
+    id = serializers.CharField()
+    vote = serializers.ChoiceField(["approve", "reject"])
+    reviewer = serializers.CharField()
+    rationale = serializers.CharField()
+    changes = AnyJSON(allow_null=True)
+    at = serializers.DateTimeField()
+
+
+class ExecutionShown(serializers.Serializer):
+    id = serializers.CharField()
+    state = serializers.ChoiceField(ExecutionState.choices)
+    attempt = serializers.IntegerField(min_value=1)
+    result = AnyJSON(allow_null=True)
+
+
+class IntentShown(serializers.Serializer):
+    """An intent: what would run now, what policy and people said of it, and where it stands."""
+
+    id = serializers.CharField()
+    status = serializers.ChoiceField(Status.choices)
+    action = serializers.CharField()
+    payload = AnyJSON(allow_null=True, help_text="What would run now.")
+    digest = serializers.CharField(help_text=DIGEST)
+    proposal = Proposed(help_text="As it was proposed.")
+    summary = serializers.CharField(allow_null=True)
+    context = serializers.DictField(child=AnyJSON())
+    target = serializers.CharField(allow_null=True)
+    tags = serializers.ListField(child=serializers.CharField())
+    records = serializers.IntegerField(allow_null=True)
+    value = Value(allow_null=True)
+    agent = AgentRef()
+    on_behalf_of = serializers.CharField(allow_null=True)
+    execution_mode = serializers.ChoiceField(ExecutionMode.choices)
+    risk = Risk()
+    verdict = Verdict()
+    requirement = serializers.DictField(
+        child=AnyJSON(), allow_null=True, help_text="Who must approve; `received` are the approvals so far."
+    )
+    decisions = DecisionShown(many=True)
+    execution = ExecutionShown(allow_null=True)
+    created_at = serializers.DateTimeField()
+    expires_at = serializers.DateTimeField()
+    decided_at = serializers.DateTimeField(allow_null=True)
+
+
+class IntentPage(serializers.Serializer):
+    results = IntentShown(many=True)
+    next = serializers.URLField(allow_null=True, help_text="Older ones; null on the last page.")
+    previous = serializers.URLField(allow_null=True, help_text="Newer ones; null on the first page.")
+
+
+class CancelRequest(serializers.Serializer):
+    reason = serializers.CharField(required=False, allow_null=True, allow_blank=True, max_length=10_000)
+
+
+class Attempt(serializers.Serializer):
+    id = serializers.CharField()
+    attempt = serializers.IntegerField(min_value=1)
+    state = serializers.ChoiceField(ExecutionState.choices)
+    lease_until = serializers.DateTimeField(
+        allow_null=True, help_text="Report or send a heartbeat by then, or the execution becomes indeterminate."
+    )
+
+
+class PermitShown(serializers.Serializer):
+    token = serializers.CharField(help_text="Shown once; send it as Zehrava-Permit.")
+    execution = Attempt()
+    payload = AnyJSON(allow_null=True)
+    digest = serializers.CharField(help_text=DIGEST)
+
+
+class ReportRequest(serializers.Serializer):
+    outcome = serializers.ChoiceField(["succeeded", "failed"])
+    result = AnyJSON(required=False, allow_null=True, help_text="At most 256 KiB.")
+
+
+class KeyRef(serializers.Serializer):
+    prefix = serializers.CharField()
+
+
+class Me(serializers.Serializer):
+    id = serializers.CharField()
+    name = serializers.CharField()
+    owner = serializers.CharField(help_text="The person who answers for the agent.")
+    environment = serializers.CharField()
+    key = KeyRef(help_text="The key this call was made with.")
+
+
+EXAMPLE_PROPOSAL = OpenApiExample(
+    "A refund",
+    value={
+        "action": "stripe.refund",
+        "payload": {"charge": "ch_1", "amount": "120.00"},
+        "summary": "The parcel never arrived.",
+        "value": {"amount": "120.00", "currency": "EUR"},
+        "expires_in": "15m",
+    },
+    request_only=True,
+)
+EXAMPLE_REPORT = OpenApiExample(
+    "It worked", value={"outcome": "succeeded", "result": {"refund": "re_1"}}, request_only=True
+)
+
+_QUERY = OpenApiParameter.QUERY
+_HEADER = OpenApiParameter.HEADER
+PERMIT = OpenApiParameter(
+    "Zehrava-Permit", str, _HEADER, required=True, description="The token that the claim handed out."
+)
+NO_BODY: Any = None
+
+
+def several(name: str, choices: list[str], description: str) -> OpenApiParameter:
+    return OpenApiParameter(name, str, _QUERY, many=True, enum=choices, description=description)
+
+
+LIST = extend_schema(
+    operation_id="intents_list",
+    summary="List intents, newest first",
+    description="An agent sees its own whatever it asks for; people with the permission to view intents see all.",
+    auth=AGENTS + PEOPLE,
+    parameters=[
+        several("status", Status.values, "One or more, repeated or with commas between them."),
+        several("risk", RiskLevel.values, "One or more levels."),
+        OpenApiParameter("action", str, _QUERY, description="Exactly this action."),
+        OpenApiParameter("agent", str, _QUERY, description="An agent's id or name."),
+        OpenApiParameter("created_after", OpenApiTypes.DATETIME, _QUERY, description="At this time or later."),
+        OpenApiParameter("created_before", OpenApiTypes.DATETIME, _QUERY, description="Before this time."),
+        OpenApiParameter(
+            "limit", {"type": "integer", "minimum": 1, "maximum": 200, "default": 50}, _QUERY, description="Page size."
+        ),
+        OpenApiParameter("cursor", str, _QUERY, description="From `next` or `previous` of an earlier answer."),
+    ],
+    responses=IntentPage,
+    tags=["intents"],
+)
+PROPOSE = extend_schema(
+    operation_id="intents_propose",
+    summary="Propose an intent",
+    description=(
+        "The answer says `approved`, `blocked` with the reason, or `pending_approval`. The same key and body again get"
+        " the stored answer."
+    ),
+    auth=AGENTS,
+    request=ProposalRequest,
+    parameters=[
+        OpenApiParameter(
+            "Idempotency-Key",
+            {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+            _HEADER,
+            description="Makes it safe to send again.",
+        ),
+        OpenApiParameter("Location", str, _HEADER, response=[200, 201], description="The intent's address."),
+        OpenApiParameter(
+            "Idempotency-Replayed", str, _HEADER, response=[200], description="`true` where this is the stored answer."
+        ),
+    ],
+    responses={
+        201: OpenApiResponse(IntentShown, description="A new intent."),
+        200: OpenApiResponse(IntentShown, description="The same request was answered before, or waits already."),
+    },
+    examples=[EXAMPLE_PROPOSAL],
+    tags=["intents"],
+)
+GET = extend_schema(
+    operation_id="intents_get",
+    summary="Read an intent, or wait for its status to change",
+    auth=AGENTS + PEOPLE,
+    parameters=[
+        OpenApiParameter(
+            "wait",
+            {"type": "integer", "minimum": 0, "maximum": 60, "default": 0},
+            _QUERY,
+            description="Seconds for which the answer may be held until the status changes.",
+        )
+    ],
+    responses=IntentShown,
+    tags=["intents"],
+)
+CANCEL = extend_schema(
+    operation_id="intents_cancel",
+    summary="Cancel an intent that has not begun to run",
+    auth=AGENTS + PEOPLE,
+    request=CancelRequest,
+    responses=IntentShown,
+    tags=["intents"],
+)
+CLAIM = extend_schema(
+    operation_id="intents_claim",
+    summary="Claim the single permit to carry an approved intent out",
+    auth=AGENTS,
+    request=NO_BODY,
+    responses={201: PermitShown},
+    tags=["executions"],
+)
+HEARTBEAT = extend_schema(
+    operation_id="executions_heartbeat",
+    summary="Say that the execution still runs; moves lease_until",
+    auth=AGENTS,
+    request=NO_BODY,
+    parameters=[PERMIT],
+    responses=Attempt,
+    tags=["executions"],
+)
+REPORT = extend_schema(
+    operation_id="executions_report",
+    summary="Report how the execution ended, once",
+    auth=AGENTS,
+    request=ReportRequest,
+    parameters=[PERMIT],
+    responses=IntentShown,
+    examples=[EXAMPLE_REPORT],
+    tags=["executions"],
+)
+ME = extend_schema(
+    operation_id="agents_me", summary="Who this key belongs to", auth=AGENTS, responses=Me, tags=["agents"]
+)

@@ -1,0 +1,64 @@
+"""Deciding from a program that acts for a person; no agent's key opens this."""
+
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from intents.api.callers import PersonWith, find_intent, known_as
+from intents.api.intents import one
+from intents.api.view import View, members, query, text_member
+from intents.models import Intent
+from reviews import api_schema, decisions
+from reviews.models import Decision, Vote
+from zehrava import ids
+from zehrava.problems import Problem
+
+IS_REVIEWER = PersonWith("reviews.add_decision", "reviewers")
+
+
+class DecisionsView(View):
+    """`/intents/{id}/decisions`"""
+
+    open_to = {"POST": (IS_REVIEWER,)}
+    problems = {"POST": ("not-entitled", "csrf", "not-pending", "expired", "stale-digest", "already-voted", "conflict")}
+
+    @api_schema.DECIDE
+    def post(self, request: Request, intent_id: str) -> Response:
+        query(request)
+        body = members(request, required=("vote", "digest"), optional=("rationale", "changes"))
+        if "changes" in body:
+            raise Problem(
+                "invalid",
+                "Approving with changes is not supported by this version: reject with a rationale that says what to"
+                " change, and let the agent propose again.",
+                path="/changes",
+            )
+        if body["vote"] not in Vote.values:
+            raise Problem("invalid", 'vote: Send "approve" or "reject".', path="/vote")
+        if not isinstance(body["digest"], str):
+            raise Problem("invalid", "digest: Send the intent's digest, a string.", path="/digest")
+        intent = find_intent(request, intent_id)
+        decisions.decide(
+            intent.id,
+            by=request.user,
+            vote=body["vote"],
+            digest=body["digest"],
+            rationale=text_member(body, "rationale"),
+        )
+        return Response(one(Intent.objects.get(pk=intent.id)), status=201)
+
+
+class DecisionView(View):
+    """`/decisions/{id}`"""
+
+    open_to = {"DELETE": (IS_REVIEWER,)}
+    problems = {"DELETE": ("csrf", "not-pending", "expired", "conflict")}
+
+    @api_schema.WITHDRAW
+    def delete(self, request: Request, decision_id: str) -> Response:
+        query(request)
+        mine = Decision.objects.filter(reviewer=request.user)
+        decision = mine.filter(pk=decision_id).first() if ids.is_id(decision_id, "dec") else None
+        if decision is None:
+            raise Problem("not-found", f"There is no decision {known_as(decision_id, 'dec')} of yours.")
+        decisions.withdraw(decision, by=request.user)
+        return Response(one(Intent.objects.get(pk=decision.intent_id)))

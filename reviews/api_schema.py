@@ -1,0 +1,74 @@
+"""How the reviewers' API is described; nothing here runs while a request is answered."""
+
+from typing import Any
+
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.utils import OpenApiExample, extend_schema
+from rest_framework import serializers
+
+from intents.api.schema import PEOPLE, PERSONAL_TOKEN, SESSION, IntentPage, IntentShown
+from reviews.models import Vote
+
+
+class PersonalTokenScheme(OpenApiAuthenticationExtension):
+    target_class = "reviews.authentication.PersonalTokenAuthentication"
+    name = PERSONAL_TOKEN
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, Any]:
+        return {"type": "http", "scheme": "bearer", "description": "A person's token, `zhp_…`."}
+
+
+class SessionScheme(OpenApiAuthenticationExtension):
+    target_class = "reviews.authentication.PersonSessionAuthentication"
+    name = SESSION
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, Any]:
+        return {
+            "type": "apiKey",
+            "in": "cookie",
+            "name": "sessionid",
+            "description": "The admin's session; what changes something also needs X-CSRFToken.",
+        }
+
+
+class DecisionRequest(serializers.Serializer):
+    vote = serializers.ChoiceField(Vote.choices)
+    digest = serializers.CharField(help_text="The intent's digest, of what was shown.")
+    rationale = serializers.CharField(
+        required=False, allow_null=True, allow_blank=True, max_length=10_000, help_text="Required to reject."
+    )
+
+
+DECIDE = extend_schema(
+    operation_id="intents_decide",
+    summary="Vote to approve or reject an intent",
+    description=(
+        "The vote counts for exactly what has this digest. Only people in the groups the requirement names may vote,"
+        " and never the agent's owner."
+    ),
+    auth=PEOPLE,
+    request=DecisionRequest,
+    responses={201: IntentShown},
+    examples=[
+        OpenApiExample(
+            "Reject",
+            value={"vote": "reject", "digest": "sha256:" + "0" * 64, "rationale": "Twice the usual amount."},
+            request_only=True,
+        )
+    ],
+    tags=["decisions"],
+)
+WITHDRAW = extend_schema(
+    operation_id="decisions_withdraw",
+    summary="Take one's own vote back while the intent is pending",
+    auth=PEOPLE,
+    responses={200: IntentShown},
+    tags=["decisions"],
+)
+QUEUE = extend_schema(
+    operation_id="queue",
+    summary="What waits for this reviewer, most urgent first",
+    auth=PEOPLE,
+    responses=IntentPage,
+    tags=["decisions"],
+)
