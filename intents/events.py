@@ -19,7 +19,7 @@ ledger.register(
         "intent.rejected": "Reviewers rejected the intent.",
         "intent.expired": "Nobody decided, or nobody claimed, in time.",
         "intent.cancelled": "The agent, an operator or the kill switch withdrew the intent.",
-        "intent.integrity_failed": "What is stored is not what was approved: the intent was cancelled before any effect.",
+        "intent.integrity_failed": "What is stored is not what was approved: cancelled before any effect.",
         "intent.executing": "The single permit to carry the intent out was claimed.",
         "intent.succeeded": "The intent was carried out.",
         "intent.failed": "The intent was not carried out.",

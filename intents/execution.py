@@ -53,9 +53,7 @@ def claim(intent_id: str, *, agent: AgentInForce) -> tuple[Execution, str]:
             raise Problem("conflict", "The portal carries this intent out itself. Wait for its outcome instead.")
         at = clock.now()
         lease_until = at + timedelta(seconds=settings.ZEHRAVA_AGENT_LEASE)
-        return lifecycle.start(
-            intent, None, by=agent.actor, permit_hash=_hash(token), lease_until=lease_until, at=at
-        )
+        return lifecycle.start(intent, None, by=agent.actor, permit_hash=_hash(token), lease_until=lease_until, at=at)
 
     if not Intent.objects.filter(pk=intent_id, agent_id=agent.id).exists():
         raise _unknown_intent()

@@ -68,7 +68,9 @@ def _differences(intent: Intent, execution: Execution | None) -> Iterator[str]:
 
 def _approval(intent: Intent) -> dict[str, Any] | None:
     """The facts of the event that made the intent runnable."""
-    events = Event.objects.filter(intent_id=intent.pk, type__in=APPROVALS).order_by("-id").values_list("line", flat=True)
+    events = (
+        Event.objects.filter(intent_id=intent.pk, type__in=APPROVALS).order_by("-id").values_list("line", flat=True)
+    )
     for line in events:
         facts = json.loads(line)["facts"]
         if facts.get("status") == Status.APPROVED:

@@ -130,7 +130,9 @@ def _value(value: Any) -> dict[str, str]:
         raise ValueError("Send an object with exactly `amount` and `currency`.")
     amount, currency = value["amount"], value["currency"]
     if not isinstance(amount, str) or not AMOUNT.match(amount):
-        raise ValueError('`amount` is a decimal number in a string, such as "120.00", with up to 30 digits and 12 places.')
+        raise ValueError(
+            '`amount` is a decimal number in a string, such as "120.00", with up to 30 digits and 12 places.'
+        )
     if not isinstance(currency, str) or not CURRENCY.match(currency):
         raise ValueError("`currency` is a code of three capital letters, such as EUR (ISO 4217).")
     return {"amount": amount, "currency": currency}

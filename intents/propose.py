@@ -175,7 +175,9 @@ def _verdict(
 ) -> tuple[dict[str, Any], dict[str, Any] | None, int]:
     """The verdict, the requirement where it asks, and the seconds until the intent expires."""
     if proposal.policy is not None and proposal.policy not in snapshot.policy_versions:
-        raise invalid([{"path": "/policy", "detail": "No policy of this name is in force; leave it out or correct it."}])
+        raise invalid(
+            [{"path": "/policy", "detail": "No policy of this name is in force; leave it out or correct it."}]
+        )
     said = snapshot.policies.evaluate(
         action=proposal.action,
         payload=proposal.payload,

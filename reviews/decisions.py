@@ -65,9 +65,7 @@ def withdraw(decision: Decision, *, by: User) -> Decision:
             raise Problem("conflict", "This vote was already taken back.")
         decision.withdrawn_at = clock.now()
         facts = {"vote": decision.vote, "record_digest": decision.record_digest}
-        ledger.save(
-            decision, "decision.withdrawn", by=Actor.person(by), facts=facts, update_fields=["withdrawn_at"]
-        )
+        ledger.save(decision, "decision.withdrawn", by=Actor.person(by), facts=facts, update_fields=["withdrawn_at"])
     return decision
 
 
@@ -104,9 +102,7 @@ def _refuse_to_decide(intent: Intent, by: User) -> None:
         raise _already_voted()
 
 
-def _refuse_stale(
-    intent: Intent, digest: str, verdict_digest: str | None, requirement_digest: str | None
-) -> None:
+def _refuse_stale(intent: Intent, digest: str, verdict_digest: str | None, requirement_digest: str | None) -> None:
     shown = {
         "digest": (digest, intent.digest),
         "verdict_digest": (verdict_digest, intent.verdict_digest),
@@ -138,9 +134,7 @@ def _vote(intent: Intent, *, by: User, vote: Vote, rationale: str) -> Decision:
         "record_digest": decision.record_digest,
     }
     content = {"rationale": rationale} if rationale else None
-    ledger.record(
-        ledger.Change("decision.made", decision, actor, facts, content, history="+"), at=decision.created_at
-    )
+    ledger.record(ledger.Change("decision.made", decision, actor, facts, content, history="+"), at=decision.created_at)
     votes.append(decision)
     if vote == Vote.REJECT:
         lifecycle.reject(intent, by=actor, facts={"decision": decision.pk})
@@ -185,7 +179,9 @@ def record_of(decision: Decision) -> dict[str, Any]:
 
 
 def _already_voted() -> Problem:
-    return Problem("already-voted", "You have already voted on this intent. Take that vote back first, if it is pending.")
+    return Problem(
+        "already-voted", "You have already voted on this intent. Take that vote back first, if it is pending."
+    )
 
 
 def _expired() -> Problem:
@@ -201,4 +197,6 @@ def _decided(intent: Intent) -> Problem:
     )
     label = Status(intent.status).label.lower()
     by = f", the last vote was {decided_by}'s" if decided_by else ""
-    return Problem("not-pending", f"This intent no longer waits for a decision: it is {label}{by}.", state=intent.status)
+    return Problem(
+        "not-pending", f"This intent no longer waits for a decision: it is {label}{by}.", state=intent.status
+    )

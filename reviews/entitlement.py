@@ -42,7 +42,9 @@ def may_decide(intent: Intent, user: User) -> Refusal | None:
     if not groups:
         return Refusal("not-entitled", "Policy decided this intent; there is nothing for people to decide.")
     if intent.agent.owner_id == user.pk:
-        return Refusal("not-entitled", f"You own {intent.agent_name}, and owners do not decide on their agents' intents.")
+        return Refusal(
+            "not-entitled", f"You own {intent.agent_name}, and owners do not decide on their agents' intents."
+        )
     if _is_principal(intent, user):
         return Refusal("not-entitled", "This was proposed on your behalf; somebody else has to decide.")
     if not user.groups.filter(name__in=groups).exists():

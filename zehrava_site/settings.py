@@ -57,7 +57,9 @@ ZEHRAVA_SIGNING_SECRET = _kept_secret("ZEHRAVA_SIGNING_SECRET", "signing_secret"
 
 DEBUG = env.bool("ZEHRAVA_DEBUG", default=False)
 BASE_URL = env.str("ZEHRAVA_BASE_URL", default="http://127.0.0.1:8000").rstrip("/")
-ALLOWED_HOSTS = env.list("ZEHRAVA_ALLOWED_HOSTS", default=[] if ZEHRAVA_PRODUCTION else ["127.0.0.1", "localhost", "[::1]"])
+ALLOWED_HOSTS = env.list(
+    "ZEHRAVA_ALLOWED_HOSTS", default=[] if ZEHRAVA_PRODUCTION else ["127.0.0.1", "localhost", "[::1]"]
+)
 CSRF_TRUSTED_ORIGINS = [BASE_URL] if BASE_URL.startswith("https://") else []
 
 # --- what Zehrava itself is told -----------------------------------------------------------------------------------

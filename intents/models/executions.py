@@ -58,9 +58,7 @@ class Execution(models.Model):
                 name="execution_outbox",
             ),
             # The sweeper: leases that lapse.
-            models.Index(
-                fields=["lease_until"], condition=Q(state=ExecutionState.RUNNING), name="execution_leases"
-            ),
+            models.Index(fields=["lease_until"], condition=Q(state=ExecutionState.RUNNING), name="execution_leases"),
         ]
 
     def __str__(self) -> str:

@@ -1,0 +1,79 @@
+"""Executions in the admin: what was attempted and what came of it, to read only."""
+
+from __future__ import annotations
+
+import json
+
+from django.contrib import admin
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from unfold.decorators import display
+
+from audit.admin_readonly import ReadOnlyAdmin
+from audit.text import visible
+from intents.governed_admin import GovernedAdmin, link_to
+from intents.models import Execution
+
+STATE_COLOURS = {
+    "Waiting to be claimed": "info",
+    "Running": "info",
+    "Succeeded": "success",
+    "Failed": "danger",
+    "Not known": "warning",
+}
+
+
+@admin.register(Execution)
+class ExecutionAdmin(ReadOnlyAdmin, GovernedAdmin):
+    list_display = (
+        "id",
+        "intent_link",
+        "agent_name",
+        "attempt",
+        "shown_mode",
+        "shown_state",
+        "started_at",
+        "finished_at",
+    )
+    list_filter = ("state", "mode")
+    list_select_related = ("intent",)
+    search_fields = ("id", "intent__id")
+    search_help_text = "Id of the execution or of its intent"
+    fields = (
+        "id",
+        "intent_link",
+        "agent_name",
+        "attempt",
+        "shown_mode",
+        "shown_state",
+        "digest",
+        "created_at",
+        "sent_at",
+        "started_at",
+        "lease_until",
+        "finished_at",
+        "shown_result",
+    )
+
+    @display(description="intent", ordering="intent_id")
+    def intent_link(self, execution: Execution) -> SafeString:
+        return link_to("intents_intent_change", execution.intent_id, str(execution.intent))
+
+    @display(description="agent")
+    def agent_name(self, execution: Execution) -> SafeString:
+        return visible(execution.intent.agent_name)
+
+    @display(description="carried out by", ordering="mode")
+    def shown_mode(self, execution: Execution) -> str:
+        return "the portal" if execution.mode == "portal" else "the agent"
+
+    @display(description="state", label=STATE_COLOURS, ordering="state")
+    def shown_state(self, execution: Execution) -> str:
+        return execution.get_state_display()
+
+    @display(description="result")
+    def shown_result(self, execution: Execution) -> SafeString | str:
+        if execution.result is None:
+            return "-"
+        text = json.dumps(execution.result, indent=2, ensure_ascii=False)
+        return format_html('<pre class="zhv-code">{}</pre>', visible(text))
