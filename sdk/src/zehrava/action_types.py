@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 from urllib.parse import urlsplit
 
 import jsonschema_rs
 
-from zehrava.policy.conditions import Condition, ConditionError, EvaluationError, check_json, environment
+from zehrava.policy.conditions import Condition, ConditionError, EvaluationError, Reads, check_json
 from zehrava.policy.document import read_template
 from zehrava.policy.errors import ActionTypeError, DocumentError
 from zehrava.policy.functions import amount
@@ -33,11 +33,30 @@ _HEADER_VALUE = re.compile(r"[\t -~]{1,1000}")
 _HOST = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*\.?")
 _DOMAIN = re.compile(r"([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 _SENDER = re.compile(r"[^\s@<>,;\"()]+@[A-Za-z0-9.-]+")
+# A pattern that backtracks for ever on a hostile payload gives up, and the payload is refused.
+_PATTERNS = jsonschema_rs.FancyRegexOptions(backtrack_limit=100_000)
 _CURRENCY = re.compile(r"[A-Z]{3}")
 # The portal, not a document, says who it is and how the connection is run.
 _RESERVED_HEADERS = frozenset(
-    "authorization host cookie connection keep-alive proxy-authenticate proxy-authorization proxy-connection te trailer "
-    "transfer-encoding upgrade content-length content-type idempotency-key expect forwarded".split()
+    [
+        "authorization",
+        "host",
+        "cookie",
+        "connection",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "content-length",
+        "content-type",
+        "idempotency-key",
+        "expect",
+        "forwarded",
+    ]
 )
 
 _KEYS = (
@@ -99,6 +118,7 @@ class ActionType:
     presentation: dict[str, Any] | None
     _validator: Any = None
     _expressions: tuple[tuple[str, Condition], ...] = ()
+    _reads: Reads = field(default_factory=lambda: Reads(()))
     _title: Template | None = None
 
     @classmethod
@@ -126,10 +146,13 @@ class ActionType:
             return []
         violations: list[Violation] = []
         try:
+            check_json(payload, "the payload")
             for error in self._validator.iter_errors(payload):
                 violations.append(Violation(_pointer(error.instance_path), str(error.message)[:500]))
                 if len(violations) == MAX_VIOLATIONS:
                     break
+        except EvaluationError as error:
+            violations.append(Violation("", str(error)))
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:  # an unreadable payload is an invalid one
@@ -143,7 +166,7 @@ class ActionType:
         names = tuple(dict.fromkeys(path.split(".")[0] for path, _ in self._expressions))
         try:
             check_json(payload, "payload")
-            surroundings = environment({"payload": payload})
+            surroundings = self._reads.environment({"payload": payload})
         except EvaluationError as error:
             return Derived(errors=[str(error)], names=names)
         except (ValueError, TypeError, OverflowError):
@@ -232,6 +255,7 @@ def _read_action_type(cls: type[ActionType], shape: Shape, text: str) -> ActionT
         presentation=data.get("present"),
         _validator=validator,
         _expressions=expressions,
+        _reads=Reads(expression for _, expression in expressions),
         _title=template,
     )
 
@@ -245,7 +269,9 @@ def _read_schema(shape: Shape, value: Any) -> Any:
     if len(shape.faults) > before:
         return None
     try:
-        return jsonschema_rs.Draft202012Validator(value, validate_formats=True, retriever=_refuse_to_fetch)
+        return jsonschema_rs.Draft202012Validator(
+            value, validate_formats=True, retriever=_refuse_to_fetch, pattern_options=_PATTERNS
+        )
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -29,12 +29,55 @@ POLICY_VARIABLES = frozenset({"payload", "intent", "agent", "context", "now"})
 _WALK = "members__"
 _TYPE_NAMES = frozenset({"bool", "int", "uint", "double", "string", "bytes", "list", "map", "null_type"})
 _OPERATORS = frozenset(
-    "_&&_ _||_ !_ _==_ _!=_ _<_ _<=_ _>_ _>=_ _+_ _-_ _*_ _/_ _%_ -_ _?_:_ _[_] @in @not_strictly_false".split()
+    [
+        "_&&_",
+        "_||_",
+        "!_",
+        "_==_",
+        "_!=_",
+        "_<_",
+        "_<=_",
+        "_>_",
+        "_>=_",
+        "_+_",
+        "_-_",
+        "_*_",
+        "_/_",
+        "_%_",
+        "-_",
+        "_?_:_",
+        "_[_]",
+        "@in",
+        "@not_strictly_false",
+    ]
 )
 _CALLS = frozenset(
-    "size contains startsWith endsWith matches int uint double string bytes dyn type timestamp duration "
-    "getFullYear getMonth getDate getDayOfMonth getDayOfWeek getDayOfYear getHours getMinutes getSeconds "
-    "getMilliseconds".split()
+    [
+        "size",
+        "contains",
+        "startsWith",
+        "endsWith",
+        "matches",
+        "int",
+        "uint",
+        "double",
+        "string",
+        "bytes",
+        "dyn",
+        "type",
+        "timestamp",
+        "duration",
+        "getFullYear",
+        "getMonth",
+        "getDate",
+        "getDayOfMonth",
+        "getDayOfWeek",
+        "getDayOfYear",
+        "getHours",
+        "getMinutes",
+        "getSeconds",
+        "getMilliseconds",
+    ]
 )
 _KNOWN_FUNCTIONS = _OPERATORS | _CALLS | frozenset(FUNCTIONS)
 _WALKS = frozenset({"all", "exists", "exists_one"})
@@ -85,10 +128,10 @@ class _Token(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A compiled CEL expression; ``variables`` are the roots it reads."""
+    """A compiled CEL expression; ``reads`` are the members it reads, as (variable, member or None for all of it)."""
 
     source: str
-    variables: frozenset[str]
+    reads: frozenset[tuple[str, str | None]]
     program: Any
 
     @classmethod
@@ -105,14 +148,15 @@ class Condition:
             raise ConditionError(f"a condition has at most {MAX_CHARACTERS} characters; split the rule")
         tokens = _tokenise(source)
         _check_size(tokens)
-        rewritten = _Reader(source, tokens, variables).rewrite()
+        reader = _Reader(source, tokens, variables)
+        rewritten = reader.rewrite()
         program = _compile(source)
         unknown = sorted(set(program.functions()) - _KNOWN_FUNCTIONS)
         if unknown:
             raise ConditionError(f"unknown function {unknown[0]!r}")
         if rewritten != source:
             program = _compile(rewritten)
-        return cls(source, frozenset(program.variables()) & variables, program)
+        return cls(source, frozenset(reader.reads), program)
 
     def value(self, environment: Any) -> Any:
         """What the expression gives.
@@ -133,15 +177,44 @@ class Condition:
         Raises:
             EvaluationError: when it cannot be said, also when the result is neither true nor false.
         """
-        value = self.value(environment)
+        try:
+            value = self.program.execute(environment)
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:
+            raise EvaluationError(_explain(error)) from None
         if value is True or value is False:
             return value
         raise EvaluationError(f"the condition gives {_kind(value)}, not true or false")
 
 
-def environment(variables: Mapping[str, Any]) -> Any:
-    """What conditions are evaluated in. Build it once per intent: converting the payload is the dear part."""
-    return cel.Context(dict(variables), _ENVIRONMENT_FUNCTIONS)
+class Reads:
+    """What a set of conditions reads. Handing CEL only that is most of the speed: each member it gets is converted."""
+
+    __slots__ = ("members",)
+
+    def __init__(self, conditions: Iterable[Condition]) -> None:
+        found: dict[str, set[str] | None] = {}
+        for condition in conditions:
+            for variable, member in condition.reads:
+                known = found.setdefault(variable, set())
+                if member is None:
+                    found[variable] = None
+                elif known is not None:
+                    known.add(member)
+        self.members: tuple[tuple[str, tuple[str, ...] | None], ...] = tuple(
+            (variable, None if wanted is None else tuple(sorted(wanted))) for variable, wanted in sorted(found.items())
+        )
+
+    def environment(self, values: Mapping[str, Any]) -> Any:
+        """What the conditions are evaluated in: built once per intent, from values that ``check_json`` let pass."""
+        variables = {}
+        for variable, wanted in self.members:
+            value = values[variable]
+            if wanted is not None and type(value) is dict:
+                value = {member: value[member] for member in wanted if member in value}
+            variables[variable] = value
+        return cel.Context(variables, _ENVIRONMENT_FUNCTIONS)
 
 
 _ENVIRONMENT_FUNCTIONS = {**FUNCTIONS, _WALK: members}
@@ -204,6 +277,7 @@ class _Reader:
         self.pairs = self._pair()
         self.inserts: list[tuple[int, int, str]] = []  # at, order, text
         self.folds: list[tuple[int, int, str]] = []  # from, to, text
+        self.reads: set[tuple[str, str | None]] = set()
 
     def _pair(self) -> dict[int, int]:
         """Index of each closing bracket → index of its opening one."""
@@ -257,6 +331,14 @@ class _Reader:
             raise ConditionError(f"not supported: a message {token.text!r} at character {token.at + 1}")
         elif not member and token.text not in _CONSTANTS | _TYPE_NAMES | self.variables | self._loop_variables():
             raise ConditionError(f"unknown variable {token.text!r} at character {token.at + 1}")
+        if not member and token.text in self.variables:
+            self._read(index)
+
+    def _read(self, index: int) -> None:
+        follows = self.tokens[index + 2] if index + 2 < len(self.tokens) else None
+        plain = self._text(index + 1) == "." and follows is not None and follows.kind == "name"
+        plain = plain and self._text(index + 3) != "("
+        self.reads.add((self.tokens[index].text, follows.text if plain and follows else None))
 
     def _call(self, index: int, *, member: bool) -> None:
         name = self.tokens[index].text

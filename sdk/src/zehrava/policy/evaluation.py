@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .conditions import EvaluationError, check_json, environment, utc
+from .conditions import EvaluationError, Reads, check_json, utc
 from .document import Policy, Rule
 from .errors import DocumentError, Fault, PolicyError
 from .globs import compile_glob
@@ -29,10 +29,10 @@ class _Said(NamedTuple):
 
 
 class _Candidates(NamedTuple):
-    """The policies whose actions cover one action, by name, and the variables their conditions read."""
+    """The policies whose actions cover one action, by name, and what their conditions read."""
 
     policies: tuple[Policy, ...]
-    variables: frozenset[str]
+    reads: Reads
 
 
 class PolicySet:
@@ -93,7 +93,7 @@ class PolicySet:
                 if any(holds(action) for holds in globs):
                     chosen[policy.name] = policy
             policies = tuple(chosen[name] for name in sorted(chosen))
-            found = _Candidates(policies, _variables(policies))
+            found = _Candidates(policies, _reads(policies))
             if len(self._remembered) >= _REMEMBERED_ACTIONS:
                 self._remembered.clear()  # agents choose names; memory must not grow with them
             self._remembered[action] = found
@@ -167,10 +167,8 @@ class PolicySet:
                 said.append(_Said(ASK, None, None, f"there is no policy {str(policy)[:63]!r}", Requirement()))
             elif named not in candidates.policies:
                 together = tuple(sorted((*candidates.policies, named), key=lambda each: each.name))
-                candidates = _Candidates(together, _variables(together))
-        surroundings = None
-        if candidates.variables:
-            surroundings = environment({name: values[name] for name in candidates.variables})
+                candidates = _Candidates(together, _reads(together))
+        surroundings = candidates.reads.environment(values)
         name, where = values["agent"].get("name"), values["agent"].get("environment")
         for each in candidates.policies:
             try:
@@ -216,11 +214,8 @@ def read_text(path: str | Path) -> str:
         raise PolicyError(Fault("", "not UTF-8", before.count(b"\n") + 1, column)) from None
 
 
-def _variables(policies: Iterable[Policy]) -> frozenset[str]:
-    read = {name for policy in policies for rule in policy.rules if rule.condition for name in rule.condition.variables}
-    # A condition of constants alone still needs somewhere to be evaluated.
-    constant = any(rule.condition for policy in policies for rule in policy.rules)
-    return frozenset(read | {"now"}) if constant else frozenset()
+def _reads(policies: Iterable[Policy]) -> Reads:
+    return Reads(rule.condition for policy in policies for rule in policy.rules if rule.condition)
 
 
 def _values(
@@ -235,9 +230,9 @@ def _values(
     if not isinstance(intent["action"], str) or not intent["action"]:
         raise EvaluationError("the action must be a name")
     tags = intent["tags"]
-    intent["tags"] = list(tags) if tags and not isinstance(tags, str | Mapping) else ([] if not tags else tags)
-    if not isinstance(intent["tags"], list):
+    if isinstance(tags, str | Mapping):
         raise EvaluationError("tags must be a list")
+    intent["tags"] = list(tags) if tags else []
     if intent["value"] is not None:
         intent["value"] = dict(intent["value"])
     records = intent["records"]
@@ -255,21 +250,42 @@ def _values(
 
 def _decide(policy: Policy, values: Mapping[str, Any], surroundings: Any, trace: list[dict[str, Any]]) -> _Said:
     """The first rule whose condition holds, or fails, decides for this policy."""
+    name, version = policy.name, policy.version
     for rule in policy.rules:
-        held: bool | str = True
+        condition = rule.condition
+        held: Any = True
         error = None
-        if rule.condition is not None:
+        if condition is not None:
             try:
-                held = rule.condition.holds(surroundings)
+                held = condition.holds(surroundings)
             except EvaluationError as failure:
                 held, error = "error", str(failure)
-        trace.append(_considered(policy, rule.id, rule.effect, held, error))
-        if error is not None:
-            return _failed(policy, rule, error)
-        if held:
-            reason = rule.reason.render(values) if rule.reason else f"rule {rule.id!r} of policy {policy.name!r}"
+        trace.append(
+            {
+                "policy": name,
+                "version": version,
+                "rule": rule.id,
+                "effect": rule.effect,
+                "held": held,
+                "error": error,
+            }
+        )
+        if held is False:
+            continue
+        if held is True:
+            reason = rule.reason.render(values) if rule.reason else f"rule {rule.id!r} of policy {name!r}"
             return _Said(rule.effect, policy, rule.id, reason, rule.requirement)
-    trace.append(_considered(policy, DEFAULT_RULE, policy.default, True, None))
+        return _failed(policy, rule, str(error))
+    trace.append(
+        {
+            "policy": name,
+            "version": version,
+            "rule": DEFAULT_RULE,
+            "effect": policy.default,
+            "held": True,
+            "error": None,
+        }
+    )
     requirement = policy.ask if policy.default == ASK else None
     return _Said(policy.default, policy, DEFAULT_RULE, f"no rule of policy {policy.name!r} holds", requirement)
 
@@ -280,17 +296,6 @@ def _failed(policy: Policy, rule: Rule, error: str) -> _Said:
     if rule.effect == BLOCK:
         return _Said(BLOCK, policy, rule.id, reason, None)
     return _Said(ASK, policy, rule.id, reason, rule.requirement or policy.ask)
-
-
-def _considered(policy: Policy, rule: str, effect: str, held: bool | str, error: str | None) -> dict[str, Any]:
-    return {
-        "policy": policy.name,
-        "version": policy.version,
-        "rule": rule,
-        "effect": effect,
-        "held": held,
-        "error": error,
-    }
 
 
 def _join(said: list[_Said], action: str, trace: list[dict[str, Any]]) -> Verdict:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from .globs import glob
@@ -17,6 +18,7 @@ _LOCAL = re.compile(r"[^\s\x00-\x1f\x7f\"(),:;<>@\[\\\]]+")
 _COMPLEMENT = str.maketrans("0123456789", "9876543210")
 
 
+@lru_cache(maxsize=1_024, typed=True)  # typed: True must not find the amount of 1
 def amount(value: Any) -> str:
     """An exact decimal as a string whose alphabetical order is the order of the numbers.
 
