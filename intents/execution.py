@@ -22,7 +22,7 @@ from audit import clock
 from audit.actors import Actor
 from intents import executors, integrity, lifecycle
 from intents.in_force import AgentInForce
-from intents.models import ActionTypeVersion, Execution, ExecutionMode, ExecutionState, Intent, Status
+from intents.models import Execution, ExecutionMode, ExecutionState, Intent, Status
 from zehrava import canonical
 from zehrava.action_types import ActionType
 from zehrava.problems import Problem
@@ -154,7 +154,9 @@ def carry_out(execution_id: str) -> ExecutionState | None:
 
 def _pinned_action_type(intent: Intent) -> ActionType:
     """The version that was in force when the intent was proposed: what runs is what was asked about."""
-    version = ActionTypeVersion.objects.get(pk=intent.action_type_version_id)
+    version = intent.action_type_version
+    if version is None:
+        raise _Altered(intent, ["action type"])
     if canonical.digest(version.text.encode()) != version.digest:
         raise _Altered(intent, ["action type"])
     return ActionType.parse(version.text)

@@ -14,11 +14,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from django.db import connection
+from django.db.models import F
 
 from audit.actors import Actor
-from intents.models import ActionType as ActionTypeRow
-from intents.models import AgentKey, InForce
-from intents.models import Policy as PolicyRow
+from intents.models import ActionTypeVersion, AgentKey, InForce, PolicyVersion
 from zehrava import canonical
 from zehrava.action_types import ActionType
 from zehrava.policy import Policy, PolicySet
@@ -134,22 +133,24 @@ def _version_and_time() -> tuple[int, datetime]:
 
 def _load(version: int) -> Rules:
     policies, policy_versions, unreadable_policies = [], {}, {}
-    for row in PolicyRow.objects.filter(active__isnull=False).select_related("active"):
+    for active in PolicyVersion.objects.filter(policy__active=F("pk")).select_related("policy"):
+        name = active.policy.name
         try:
-            _refuse_altered(row.active.text, row.active.digest)
-            policies.append(Policy.parse(row.active.text, version=row.active.number))
-            policy_versions[row.name] = row.active.pk
+            _refuse_altered(active.text, active.digest)
+            policies.append(Policy.parse(active.text, version=active.number))
+            policy_versions[name] = active.pk
         except Exception as error:
-            logger.exception("policy %s v%s cannot be used", row.name, row.active.number)
-            unreadable_policies[row.name] = str(error)
+            logger.exception("policy %s v%s cannot be used", name, active.number)
+            unreadable_policies[name] = str(error)
     action_types, unreadable_action_types = {}, {}
-    for row in ActionTypeRow.objects.filter(active__isnull=False).select_related("active"):
+    for active_type in ActionTypeVersion.objects.filter(action_type__active=F("pk")).select_related("action_type"):
+        name = active_type.action_type.name
         try:
-            _refuse_altered(row.active.text, row.active.digest)
-            action_types[row.name] = (row.active.pk, ActionType.parse(row.active.text))
+            _refuse_altered(active_type.text, active_type.digest)
+            action_types[name] = (active_type.pk, ActionType.parse(active_type.text))
         except Exception as error:
-            logger.exception("action type %s v%s cannot be used", row.name, row.active.number)
-            unreadable_action_types[row.name] = str(error)
+            logger.exception("action type %s v%s cannot be used", name, active_type.number)
+            unreadable_action_types[name] = str(error)
     return Rules(
         version=version,
         agents_by_key=_live_keys(),

@@ -59,11 +59,15 @@ def _differences(intent: Intent, execution: Execution | None) -> Iterator[str]:
     if approval is None:
         yield "approval missing from the ledger"
         return
-    for name in ("digest", "verdict_digest", "requirement_digest"):
-        if approval.get(name) != getattr(intent, name):
+    bound = {
+        "digest": intent.digest,
+        "verdict_digest": intent.verdict_digest,
+        "requirement_digest": intent.requirement_digest,
+        "action_type_version": intent.action_type_version_id,
+    }
+    for name, value in bound.items():
+        if approval.get(name) != value:
             yield f"{name} in the ledger"
-    if approval.get("action_type_version", intent.action_type_version_id) != intent.action_type_version_id:
-        yield "action type"
 
 
 def _approval(intent: Intent) -> dict[str, Any] | None:

@@ -276,6 +276,7 @@ def _bound(intent: Intent) -> dict[str, Any]:
         "digest": intent.digest,
         "verdict_digest": intent.verdict_digest,
         "requirement_digest": intent.requirement_digest,
+        "action_type_version": intent.action_type_version_id,
     }
 
 

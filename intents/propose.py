@@ -193,7 +193,7 @@ def _verdict(
         now=snapshot.now,
         policy=proposal.policy,
     )
-    verdict = {
+    verdict: dict[str, Any] = {
         "effect": said.effect,
         "policy": said.policy,
         "version": said.version,
@@ -201,7 +201,7 @@ def _verdict(
         "reason": said.reason,
     }
     requirement = said.requirement
-    for doubt in _doubts(snapshot, action_type, derived, allowed_by_default=said.rule in (None, "default")):
+    for doubt in _doubts(snapshot, action_type, derived, by_default=said.effect == "allow" and said.rule == "default"):
         if verdict["effect"] == "allow":
             verdict["effect"], requirement = "require_approval", ONE_REVIEWER
         if verdict["effect"] == "require_approval":
@@ -216,16 +216,14 @@ def _verdict(
     return verdict, requirement, min(shortest, settings.ZEHRAVA_EXPIRES_IN_MAX)
 
 
-def _doubts(
-    snapshot: Snapshot, action_type: ActionType | None, derived: Derived, *, allowed_by_default: bool
-) -> list[str]:
+def _doubts(snapshot: Snapshot, action_type: ActionType | None, derived: Derived, *, by_default: bool) -> list[str]:
     """Why an allow may not stand (promise 1): a person has to look."""
     doubts = [
         f"policy {name} is in force but cannot be read: {reason}"
         for name, reason in sorted(snapshot.rules.unreadable_policies.items())
     ]
     doubts += [f"the action type could not derive {error}" for error in derived.errors]
-    if action_type is None and allowed_by_default:
+    if action_type is None and by_default:
         doubts.append("no default allows an action without an action type")
     return doubts
 
@@ -255,7 +253,7 @@ def _store(
     elif intent.status == Status.PENDING_APPROVAL and (twin := _pending_twin(intent)):
         return Answer(200, _encode(representation.represent([twin])[0]), False, twin.pk)
     if intent.supersedes_id:
-        _supersede(agent, intent)
+        _supersede(agent, intent.supersedes_id, by=intent)
     facts = {
         "effect": intent.verdict["effect"],
         "policy": intent.verdict["policy"],
@@ -263,7 +261,6 @@ def _store(
         "rule": intent.verdict["rule"],
         "risk": str(intent.risk_level),
         "execution_mode": str(intent.execution_mode),
-        "action_type_version": intent.action_type_version_id,
         "key": agent.key_prefix,
         "in_force": str(snapshot.version),
         "supersedes": intent.supersedes_id,
@@ -329,9 +326,9 @@ def _pending_twin(intent: Intent) -> Intent | None:
     )
 
 
-def _supersede(agent: AgentInForce, intent: Intent) -> None:
+def _supersede(agent: AgentInForce, old_id: str, *, by: Intent) -> None:
     try:
-        old = lifecycle.locked(intent.supersedes_id)
+        old = lifecycle.locked(old_id)
     except Intent.DoesNotExist:
         old = None
     if old is None or old.agent_id != agent.id:
@@ -339,7 +336,7 @@ def _supersede(agent: AgentInForce, intent: Intent) -> None:
     if old.status != Status.PENDING_APPROVAL:
         label = Status(old.status).label.lower()
         raise Problem("not-pending", f"Only a pending intent can be replaced: this one is {label}.", path="/supersedes")
-    lifecycle.cancel(old, by=agent.actor, facts={"superseded_by": intent.pk})
+    lifecycle.cancel(old, by=agent.actor, facts={"superseded_by": by.pk})
 
 
 def _encode(document: Mapping[str, Any]) -> bytes:

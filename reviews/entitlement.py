@@ -45,7 +45,7 @@ def may_decide(intent: Intent, user: User) -> Refusal | None:
         return Refusal(
             "not-entitled", f"You own {intent.agent_name}, and owners do not decide on their agents' intents."
         )
-    if _is_principal(intent, user):
+    if is_principal(intent, user):
         return Refusal("not-entitled", "This was proposed on your behalf; somebody else has to decide.")
     if not user.groups.filter(name__in=groups).exists():
         return Refusal("not-entitled", f"Only members of {_either(groups)} decide on this intent.")
@@ -66,7 +66,7 @@ def who_may_decide(intent: Intent) -> list[Eligible]:
     return [
         Eligible(user.pk, user.get_username(), tuple(g.name for g in user.groups.all() if g.name in groups))
         for user in members
-        if user.pk not in voted and not _is_principal(intent, user)
+        if user.pk not in voted and not is_principal(intent, user)
     ]
 
 
@@ -101,8 +101,8 @@ def _votes(intents: Iterable[Intent]) -> QuerySet[Decision]:
     return Decision.objects.filter(intent__in=list(intents), withdrawn_at__isnull=True)
 
 
-def _is_principal(intent: Intent, user: User) -> bool:
-    """Whether this is the person the agent acts for. The agent wrote the name: a match excludes, none proves nothing."""
+def is_principal(intent: Intent, user: User) -> bool:
+    """Whether the agent acts for this person. The agent wrote the name: a match excludes, no match proves nothing."""
     named = intent.document["on_behalf_of"]
     if not named:
         return False

@@ -16,7 +16,7 @@ class Vote(models.TextChoices):
 class Decision(models.Model):
     """What one reviewer said about one intent, bound to what they were shown.
 
-    `record_digest` covers the whole decision, rationale included, so that history and ledger bind text they do not hold.
+    `record_digest` covers the whole decision, rationale included: history and ledger bind text that they do not hold.
     """
 
     id = models.CharField(primary_key=True, max_length=40, editable=False)

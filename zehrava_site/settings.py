@@ -220,7 +220,7 @@ REST_FRAMEWORK = {
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Zehrava",
-    "DESCRIPTION": "The gate in front of what AI agents do: propose an intent, wait for the decision, carry it out once.",
+    "DESCRIPTION": "The gate in front of what AI agents do: propose an intent, await the decision, carry it out once.",
     "VERSION": "0.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
