@@ -9,6 +9,7 @@ special-purpose registry, RFC 6890, and clouds' metadata addresses). Addresses t
 judged by it, or refused where it cannot be told.
 """
 
+import functools
 import ipaddress
 import queue
 import re
@@ -29,6 +30,7 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 LookUp = Callable[..., list[tuple[Any, ...]]]
 
 _URL = re.compile(r"[\x21-\x7e]{1,2000}")
+_NETLOC = re.compile(r"(?P<host>\[[^\[\]]*\]|[^\[\]:]*)(?::(?P<port>[0-9]{1,5}))?")
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
 _NUMERIC_LABEL = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _MAX_ADDRESSES = 4
@@ -36,6 +38,10 @@ _MAX_ADDRESSES = 4
 
 class Refused(Exception):
     """The guard lets nothing through to there; the text says why, for the operator."""
+
+
+class Untrusted(httpcore.ConnectError):
+    """The other side could not show, over TLS, that it is who the URL names."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +68,6 @@ def destination(url: str, *, allow_private: bool = False) -> Destination:
         raise Refused("The URL must be plain ASCII without spaces; write other characters as %XX or xn--.")
     try:
         parts = urlsplit(url)
-        port = parts.port
     except ValueError as error:
         raise Refused("The URL cannot be read; write it as https://host/path.") from error
     if parts.scheme not in ("https", "http"):
@@ -71,15 +76,16 @@ def destination(url: str, *, allow_private: bool = False) -> Destination:
         raise Refused("The URL must not hold a user or a password; name credentials in the action type.")
     if parts.fragment or "#" in url:
         raise Refused("The URL must not have a fragment; targets never see it.")
-    if parts.netloc.endswith(":"):
-        raise Refused("The URL has a colon without a port after its host.")
-    port = port if port is not None else {"https": 443, "http": 80}[parts.scheme]
+    netloc = _NETLOC.fullmatch(parts.netloc)
+    if netloc is None:
+        raise Refused("The URL's host and port cannot be read; write them as host or host:port.")
+    port = int(netloc["port"]) if netloc["port"] else {"https": 443, "http": 80}[parts.scheme]
     if not allow_private and (parts.scheme, port) != ("https", 443):
         raise Refused("Only https on port 443 is let out; `allow_private: true` in the action type lifts that.")
     if not 1 <= port <= 65535:
         raise Refused("The URL's port must be between 1 and 65535.")
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    return Destination(parts.scheme, _host(parts.netloc), port, target)
+    return Destination(parts.scheme, _host(netloc["host"]), port, target)
 
 
 def resolve(
@@ -107,6 +113,7 @@ def objection(address: Address, *, allow_private: bool = False) -> str | None:
     return _objection_6(address, allow_private)
 
 
+@functools.cache
 def tls_context() -> ssl.SSLContext:
     """Certificates and host names verified, by the host's own trust store, or certifi's where it has none."""
     context = ssl.create_default_context()
@@ -119,16 +126,15 @@ def tls_context() -> ssl.SSLContext:
 # --- hosts ---------------------------------------------------------------------------------------------------------
 
 
-def _host(netloc: str) -> str:
-    if netloc.startswith("["):
-        text = netloc[1 : netloc.index("]")] if "]" in netloc else ""
+def _host(text: str) -> str:
+    if text.startswith("["):
         if "%" in text:
             raise Refused("The URL's address must not have a scope; link-local targets are never reached.")
         try:
-            return str(ipaddress.IPv6Address(text))
+            return str(ipaddress.IPv6Address(text[1:-1]))
         except ValueError as error:
             raise Refused("The URL's host is no IPv6 address.") from error
-    host = netloc.partition(":")[0].lower()
+    host = text.lower()
     labels = host.split(".")
     if _NUMERIC_LABEL.fullmatch(labels[-1]):
         # 2130706433, 0x7f.1, 0177.0.0.1 and 127.1 are 127.0.0.1 to some readers: only the plain form passes.
@@ -368,7 +374,7 @@ class _GuardedStream(httpcore.NetworkStream):
             raise httpcore.ConnectTimeout("no TLS connection in time") from error
         except (OSError, ValueError) as error:
             self.close()
-            raise httpcore.ConnectError("no trusted TLS connection") from error
+            raise Untrusted("no trusted TLS connection") from error
         return _GuardedStream(wrapped, self._backend, self._deadline)
 
     def get_extra_info(self, info: str) -> Any:

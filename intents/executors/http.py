@@ -8,7 +8,7 @@ What leaves is exactly the payload's canonical JSON, with `Idempotency-Key: {int
 | refused by the guard, no name, no connection, no trusted TLS | failed | not a byte of the request had left |
 | a whole answer 2xx | succeeded | the target says that it did it |
 | a whole answer 4xx | failed | the target says that it refused the request, and so did not act on it |
-| a whole answer 3xx | indeterminate | nothing is followed: what is behind it was not approved, and a 303 may follow an effect |
+| a whole answer 3xx | indeterminate | it may follow an effect; where it leads was not approved and is not asked |
 | a whole answer 5xx, or 1xx | indeterminate | a target, or a gateway before it, can fail after the effect |
 | cut off, reset, malformed or out of time after the first byte left | indeterminate | the target may have acted |
 
@@ -28,7 +28,7 @@ import httpcore
 from intents.executors import egress, signing
 from intents.executors.credentials import credential
 from intents.executors.deadline import Deadline
-from intents.executors.orders import NotBegun, Order, Outcome, State
+from intents.executors.orders import NotBegun, Order, Outcome, State, before_the_effect
 
 KEPT_BYTES = 65_536
 SHOWN_BYTES = 8_192
@@ -38,8 +38,23 @@ _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}", re.ASCII)
 _HEADER_VALUE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e\t]{0,2000}[\x21-\x7e])?")
 # Ours to say, or able to change where a request ends and who it is from.
 _OURS = frozenset(
-    "accept-encoding authorization connection content-encoding content-length content-type cookie expect host"
-    " idempotency-key keep-alive te trailer transfer-encoding upgrade".split()
+    [
+        "accept-encoding",
+        "authorization",
+        "connection",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "cookie",
+        "expect",
+        "host",
+        "idempotency-key",
+        "keep-alive",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    ]
 )
 _OUR_PREFIXES = ("proxy-", "webhook-", "zehrava-")
 
@@ -51,23 +66,22 @@ def carry_out(order: Order, *, seconds: float) -> Outcome:
     """Send the order's payload within that many seconds in all; raises NotBegun where nothing was sent."""
     block = order.settings
     allow_private = block.get("allow_private") is True
-    deadline = Deadline(min(seconds, block.get("timeout", seconds)))
-    secret = credential(block["credentials"]) if block.get("credentials") is not None else None
-    method = _method(block)
-    headers = _headers(order, secret)
-    try:
-        where = egress.destination(block.get("url", ""), allow_private=allow_private)
-        addresses = egress.resolve(where, deadline=deadline, allow_private=allow_private)
+    with before_the_effect():
+        deadline = Deadline(min(seconds, block.get("timeout", seconds)))
+        secret = credential(block["credentials"]) if block.get("credentials") is not None else None
+        method = _method(block)
+        headers = _headers(order, secret)
+        try:
+            where = egress.destination(block.get("url", ""), allow_private=allow_private)
+            addresses = egress.resolve(where, deadline=deadline, allow_private=allow_private)
+        except egress.Refused as refusal:
+            raise NotBegun(f"{refusal} Nothing was sent.") from refusal
         backend = egress.GuardedBackend(where, addresses, deadline)
         pool = httpcore.ConnectionPool(
-            ssl_context=egress.tls_context(), max_connections=1, http1=True, http2=False, network_backend=backend
+            ssl_context=egress.tls_context() if where.scheme == "https" else None,
+            max_connections=1,
+            network_backend=backend,
         )
-    except egress.Refused as refusal:
-        raise NotBegun(str(refusal)) from refusal
-    except TimeoutError as error:
-        raise NotBegun("The target's name was not resolved in time; nothing was sent.") from error
-    except Exception as error:
-        raise NotBegun(f"The request could not be made ({type(error).__name__}); nothing was sent.") from error
     return _send(pool, backend, where, method, headers, order.payload_bytes, secret)
 
 
@@ -171,28 +185,30 @@ def _headers(order: Order, secret: str | None) -> dict[str, str]:
         **signature,
     }
     for name, value in (order.settings.get("headers") or {}).items():
-        _check_header(name, value)
+        value = _header_value(name, value)
         headers = {known: held for known, held in headers.items() if known.lower() != name.lower()} | {name: value}
     if secret is not None:
         headers["Authorization"] = f"Bearer {secret}"
     return headers
 
 
-def _check_header(name: Any, value: Any) -> None:
+def _header_value(name: Any, value: Any) -> str:
     if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
         raise NotBegun("The action type names a header that cannot be one.")
     if name.lower() in _OURS or name.lower().startswith(_OUR_PREFIXES):
         raise NotBegun(f"The action type must not set the header {name}.")
-    if not isinstance(value, str) or not _HEADER_VALUE.fullmatch(value):
+    if not isinstance(value, str) or not _HEADER_VALUE.fullmatch(value.strip(" \t")):
         raise NotBegun(f"The action type's header {name} must be plain text on one line.")
+    return value.strip(" \t")
 
 
 def _unsent(error: Exception) -> str:
     if isinstance(error, httpcore.ConnectTimeout):
         return "The target did not take the connection in time; nothing was sent."
+    if isinstance(error, egress.Untrusted):
+        return "The target made no TLS connection that can be trusted; nothing was sent."
     if isinstance(error, httpcore.ConnectError):
-        why = "has no certificate that can be trusted" if "TLS" in str(error) else "does not take connections"
-        return f"The target {why}; nothing was sent."
+        return "The target does not take connections; nothing was sent."
     return f"The request could not be made ({type(error).__name__}); nothing was sent."
 
 

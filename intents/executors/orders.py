@@ -1,5 +1,7 @@
 """What an executor is handed, and what it may say afterwards."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -52,6 +54,22 @@ class NotBegun(Exception):
         super().__init__(detail)
         self.detail = detail
         self.result = result
+
+
+@contextmanager
+def before_the_effect() -> Iterator[None]:
+    """Everything in here happens before anything leaves: whatever breaks, the effect did not happen.
+
+    Raises NotBegun in place of any other exception, without its words, which may quote a secret.
+    """
+    try:
+        yield
+    except NotBegun:
+        raise
+    except TimeoutError as error:
+        raise NotBegun("The time was up before anything was sent.") from error
+    except Exception as error:
+        raise NotBegun(f"The attempt could not be prepared ({type(error).__name__}); nothing was sent.") from error
 
 
 class Executor(Protocol):
