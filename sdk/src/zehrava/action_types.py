@@ -60,7 +60,8 @@ _RESERVED_HEADERS = frozenset(
 )
 
 _KEYS = (
-    "name", "title", "description", "schema", "derive", "executor", "http", "email", "noop", "safe_to_repeat", "present",
+    "name", "title", "description", "schema", "derive", "executor", "http", "email", "noop", "safe_to_repeat",
+    "present",
 )  # fmt: skip
 _LATER = frozenset({"command", "preconditions", "undo", "risk"})
 _SETTINGS = ("http", "email", "noop")

@@ -1,4 +1,4 @@
-"""The ``zehrava`` command: works without the portal. Errors go to standard error as ``file:line:column: path: message``."""
+"""The ``zehrava`` command; works without the portal. Errors are ``file:line:column: path: message`` on standard error."""
 
 from __future__ import annotations
 
