@@ -293,6 +293,6 @@ def _insert(model: type[models.Model], rows: Sequence[tuple[Any, ...]]) -> None:
 
 
 def _to_database(column: canonical_rows.Column, value: Any) -> Any:
-    if value is None or (column.plain and type(value) in (str, int)):
+    if value is None or type(value) is column.plain:
         return value
     return column.field.get_db_prep_save(value, connection)
