@@ -32,14 +32,16 @@ class AsyncPermit(PermitView):
         """Say that the work goes on, so that the lease is prolonged; returns the portal's answer."""
         return await self._gate._send(calls.heartbeat(self.execution_id, self.token))
 
-    async def report(self, outcome: Outcome, result: Any = None) -> dict[str, Any]:
-        """Say how it went, once: "succeeded" or "failed", with any JSON value as the result."""
-        return await self._gate._send(calls.report(self.execution_id, self.token, outcome, result))
+    async def report(self, outcome: Outcome, result: Any = None) -> AsyncIntent:
+        """Say how it went, once: "succeeded" or "failed", with any JSON value as the result; returns the intent."""
+        return await self._gate._report(self.execution_id, self.token, outcome, result)
 
-    async def succeeded(self, result: Any = None) -> dict[str, Any]:
+    async def succeeded(self, result: Any = None) -> AsyncIntent:
+        """Report that the action took effect."""
         return await self.report("succeeded", result)
 
-    async def failed(self, result: Any = None) -> dict[str, Any]:
+    async def failed(self, result: Any = None) -> AsyncIntent:
+        """Report that the action did not take effect."""
         return await self.report("failed", result)
 
 
@@ -83,14 +85,14 @@ class AsyncIntent(IntentView):
             raise
         return permit
 
-    async def report(self, permit: AsyncPermit | str, outcome: Outcome, result: Any = None) -> dict[str, Any]:
-        """Report the outcome of this intent's execution by a permit or its token."""
+    async def report(self, permit: AsyncPermit | str, outcome: Outcome, result: Any = None) -> AsyncIntent:
+        """Report the outcome of this intent's execution by a permit or its token; returns the intent as it is then."""
         if isinstance(permit, PermitView):
-            return await self._gate._send(calls.report(permit.execution_id, permit.token, outcome, result))
+            return await self._gate._report(permit.execution_id, permit.token, outcome, result)
         execution = self.execution or (await self.refresh()).execution
         if execution is None:
             raise ValueError(f"Intent {self.id} has no execution to report on; claim it first.")
-        return await self._gate._send(calls.report(execution["id"], permit, outcome, result))
+        return await self._gate._report(execution["id"], permit, outcome, result)
 
 
 class AsyncGate:
@@ -220,6 +222,9 @@ class AsyncGate:
         except ZehravaError as error:
             raise guarding.unreported(intent, returned) from error
         return returned
+
+    async def _report(self, execution_id: str, token: str, outcome: Outcome, result: Any) -> AsyncIntent:
+        return AsyncIntent.parse(await self._send(calls.report(execution_id, token, outcome, result)), self)
 
     async def _wait(self, waiting: Waiting) -> AsyncIntent:
         while True:

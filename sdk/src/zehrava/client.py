@@ -32,14 +32,16 @@ class Permit(PermitView):
         """Say that the work goes on, so that the lease is prolonged; returns the portal's answer."""
         return self._gate._send(calls.heartbeat(self.execution_id, self.token))
 
-    def report(self, outcome: Outcome, result: Any = None) -> dict[str, Any]:
-        """Say how it went, once: "succeeded" or "failed", with any JSON value as the result."""
-        return self._gate._send(calls.report(self.execution_id, self.token, outcome, result))
+    def report(self, outcome: Outcome, result: Any = None) -> Intent:
+        """Say how it went, once: "succeeded" or "failed", with any JSON value as the result; returns the intent."""
+        return self._gate._report(self.execution_id, self.token, outcome, result)
 
-    def succeeded(self, result: Any = None) -> dict[str, Any]:
+    def succeeded(self, result: Any = None) -> Intent:
+        """Report that the action took effect."""
         return self.report("succeeded", result)
 
-    def failed(self, result: Any = None) -> dict[str, Any]:
+    def failed(self, result: Any = None) -> Intent:
+        """Report that the action did not take effect."""
         return self.report("failed", result)
 
 
@@ -83,14 +85,14 @@ class Intent(IntentView):
             raise
         return permit
 
-    def report(self, permit: Permit | str, outcome: Outcome, result: Any = None) -> dict[str, Any]:
-        """Report the outcome of this intent's execution by a permit or its token."""
+    def report(self, permit: Permit | str, outcome: Outcome, result: Any = None) -> Intent:
+        """Report the outcome of this intent's execution by a permit or its token; returns the intent as it is then."""
         if isinstance(permit, PermitView):
-            return self._gate._send(calls.report(permit.execution_id, permit.token, outcome, result))
+            return self._gate._report(permit.execution_id, permit.token, outcome, result)
         execution = self.execution or self.refresh().execution
         if execution is None:
             raise ValueError(f"Intent {self.id} has no execution to report on; claim it first.")
-        return self._gate._send(calls.report(execution["id"], permit, outcome, result))
+        return self._gate._report(execution["id"], permit, outcome, result)
 
 
 class Gate:
@@ -232,6 +234,9 @@ class Gate:
         except ZehravaError as error:
             raise guarding.unreported(intent, returned) from error
         return returned
+
+    def _report(self, execution_id: str, token: str, outcome: Outcome, result: Any) -> Intent:
+        return Intent.parse(self._send(calls.report(execution_id, token, outcome, result)), self)
 
     def _wait(self, waiting: Waiting) -> Intent:
         while True:

@@ -40,7 +40,8 @@ class Waiting:
         self._deadline = clock() + timeout
         self._pause = SHORTEST_PAUSE
         self._asked_at = 0.0
-        self._hold = -1
+        self._hold = 0
+        self._looked = False
 
     def done(self, intent: IntentView) -> bool:
         return self._done(intent)
@@ -48,8 +49,8 @@ class Waiting:
     def next_call(self) -> calls.Call:
         """The next look. The first does not wait: the intent may have moved on since the caller last saw it."""
         self._asked_at = self._clock()
-        first = self._hold < 0
-        self._hold = 0 if first else int(max(0.0, min(calls.LONG_POLL, self._deadline - self._asked_at)))
+        remaining = max(0.0, self._deadline - self._asked_at)
+        self._hold = int(min(calls.LONG_POLL, remaining)) if self._looked else 0
         return calls.get(self._intent_id, self._hold)
 
     def time_for(self, timeout: float) -> float:
@@ -61,6 +62,10 @@ class Waiting:
         """The pause after an answer that changed nothing; none where the portal held it back as asked."""
         if self._deadline <= self._clock():
             raise WaitTimeout(self._intent_id, self._timeout)
+        if not self._looked:
+            # Straight on to the long poll: what changes in between is only seen when that one ends.
+            self._looked = True
+            return 0.0
         held = self._clock() - self._asked_at
         if self._hold and held >= self._hold * 0.9:
             self._pause = SHORTEST_PAUSE
