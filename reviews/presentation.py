@@ -10,10 +10,10 @@ import functools
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from django.contrib.auth.models import AbstractBaseUser
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
@@ -182,6 +182,7 @@ class Fact:
 
     value: SafeString
     source: str
+    claimed: bool
     contradicts: SafeString | None = None
 
 
@@ -223,7 +224,7 @@ def fact(intent: Intent, name: str) -> Fact | None:
     claim = intent.claims.get(name)
     contradicts = text(_figure(name, claim)) if derived and claim is not None and claim != value else None
     source = "derived from the payload" if derived else "claimed by the agent"
-    return Fact(text(_figure(name, value)), source, contradicts)
+    return Fact(text(_figure(name, value)), source, not derived, contradicts)
 
 
 def _figure(name: str, value: Any) -> str:
@@ -269,9 +270,20 @@ def seat_count(requirement: Mapping[str, Any] | None) -> int:
     return sum(seat["count"] for seat in (requirement or {}).get("all_of") or [])
 
 
-def display_name(person: AbstractBaseUser) -> str:
-    full = person.get_full_name() if hasattr(person, "get_full_name") else ""
-    return f"{full} ({person.get_username()})" if full else person.get_username()
+def span(length: timedelta) -> str:
+    """A length of time in its two largest units: `1 h 12 min`."""
+    seconds = max(0, int(length.total_seconds()))
+    days, hours, minutes = seconds // 86400, seconds // 3600 % 24, seconds // 60 % 60
+    if days:
+        return f"{days} d {hours} h"
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min" if minutes else f"{seconds} s"
+
+
+def time_left(length: timedelta) -> str:
+    """`23 min left`, or that it is over."""
+    return f"{span(length)} left" if length > timedelta(0) else "time is up"
 
 
 # --- one card of the queue ------------------------------------------------------------------------------------------
@@ -295,6 +307,20 @@ class Card:
     needs: SafeString
     seats: int
     given: int
+    now: datetime
+
+    @property
+    def waits(self) -> bool:
+        return self.intent.status == Status.PENDING_APPROVAL
+
+    @property
+    def left(self) -> str:
+        """Time left when the page was made; the browser counts on from there."""
+        return time_left(self.intent.expires_at - self.now)
+
+    @property
+    def asked(self) -> str:
+        return f"asked {span(self.now - self.intent.created_at)} ago"
 
     @property
     def status(self) -> str:
@@ -305,8 +331,8 @@ class Card:
         return RiskLevel(self.intent.risk_level).label.lower()
 
 
-def card(intent: Intent, *, given: int) -> Card:
-    """The card of an intent; `given` is how many approvals stand. Touches no database if `action_type_version` is loaded."""
+def card(intent: Intent, *, given: int, now: datetime) -> Card:
+    """The card of an intent; `given` is how many seats are filled. No query if `action_type_version` is loaded."""
     behalf, way_back = intent.document.get("on_behalf_of"), undo(intent)
     return Card(
         intent=intent,
@@ -323,5 +349,5 @@ def card(intent: Intent, *, given: int) -> Card:
         needs=text(needs(intent.requirement)),
         seats=seat_count(intent.requirement),
         given=given,
+        now=now,
     )
-

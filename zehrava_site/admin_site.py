@@ -1,5 +1,11 @@
 """The one admin site: unfold's, with the approval desk as its first page."""
 
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
 from unfold.sites import UnfoldAdminSite
 
 
@@ -7,3 +13,16 @@ class ZehravaAdminSite(UnfoldAdminSite):
     site_title = "Zehrava"
     site_header = "Zehrava"
     index_title = "Approval desk"
+
+    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """What waits for this person, most urgent first."""
+        from reviews import desk  # models are not loaded yet while the site is being made
+
+        request.current_app = self.name
+        context = {
+            **self.each_context(request),
+            "title": self.index_title,
+            "desk": desk.page(request),
+            **(extra_context or {}),
+        }
+        return TemplateResponse(request, "reviews/desk.html", context)

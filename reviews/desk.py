@@ -1,0 +1,163 @@
+"""The approval desk: what waits for this person, most urgent first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.contrib.auth.models import User
+from django.core.paginator import Page, Paginator
+from django.db.models import Count, Q, QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+
+from audit import clock
+from intents.models import Intent, Status
+from reviews import presentation
+from reviews.entitlement import standing_of, votes_of
+from reviews.models import Decision
+from reviews.queue import pending, waiting_for
+
+MINE, ALL, PERSON, DECIDED = "mine", "all", "person", "decided"
+PER_PAGE = 25
+# How far back the tab "Decided" reaches; everything is in the list of all intents.
+DECIDED_SHOWN = 200
+_URGENT_FIRST = "Ordered by risk, what could go most wrong first, then by time left."
+ORDER = {
+    MINE: _URGENT_FIRST,
+    ALL: _URGENT_FIRST,
+    PERSON: "Ordered by age, oldest first: nothing guesses what happened, so these wait until a person says.",
+    DECIDED: f"The last {DECIDED_SHOWN} that people decided, newest first.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How much waits: for this person, for anyone, and for somebody to find out what an execution did."""
+
+    mine: int
+    all: int
+    person: int
+    mine_ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Tab:
+    key: str
+    title: str
+    count: int | None
+    url: str
+    current: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What the template shows."""
+
+    tabs: list[Tab]
+    tab: str
+    cards: list[presentation.Card]
+    page: Page
+    counts: Counts
+    why_none: str
+    oldest: str
+    order: str
+    now: datetime
+
+
+def page(request: HttpRequest) -> Desk:
+    """The desk as this person sees it; reads `tab` and `page` from the query."""
+    person, now = _person(request), clock.now()
+    sees_all = person.has_perm("intents.view_intent")
+    counted = counts(request)
+    wanted = request.GET.get("tab")
+    tab = wanted if wanted in (ALL, PERSON, DECIDED) and sees_all else MINE
+    shown = Paginator(_ids(tab, counted), PER_PAGE).get_page(request.GET.get("page"))
+    rows = Intent.objects.select_related("agent", "action_type_version").in_bulk(list(shown.object_list))
+    intents = [rows[pk] for pk in shown.object_list if pk in rows]
+    return Desk(
+        tabs=_tabs(tab, counted, sees_all=sees_all),
+        tab=tab,
+        cards=cards(intents, now),
+        page=shown,
+        counts=counted,
+        why_none=_why_none(person),
+        oldest=presentation.span(now - min(intent.created_at for intent in intents)) if intents else "",
+        order=ORDER[tab],
+        now=now,
+    )
+
+
+def counts(request: HttpRequest) -> Counts:
+    """The numbers on the desk and in the sidebar, read once per request."""
+    known: Counts | None = getattr(request, "_desk_counts", None)
+    if known is None:
+        known = _count(_person(request))
+        request._desk_counts = known  # type: ignore[attr-defined]
+    return known
+
+
+def cards(intents: Sequence[Intent], now: datetime) -> list[presentation.Card]:
+    """The cards of these intents, with two queries for their votes."""
+    votes = votes_of(intents)
+    return [
+        presentation.card(intent, given=standing_of(intent, votes.get(intent.pk, [])).given, now=now)
+        for intent in intents
+    ]
+
+
+def _person(request: HttpRequest) -> User:
+    assert isinstance(request.user, User)  # the admin site let nobody else in
+    return request.user
+
+
+def _count(person: User) -> Counts:
+    if not person.is_authenticated:
+        return Counts(0, 0, 0)
+    mine = waiting_for(person)
+    if not person.has_perm("intents.view_intent"):
+        return Counts(len(mine), 0, 0, mine)
+    found = Intent.objects.filter(status__in=[Status.PENDING_APPROVAL, Status.INDETERMINATE]).aggregate(
+        all=Count("pk", filter=Q(status=Status.PENDING_APPROVAL, expires_at__gt=clock.now())),
+        person=Count("pk", filter=Q(status=Status.INDETERMINATE)),
+    )
+    return Counts(len(mine), found["all"], found["person"], mine)
+
+
+def _ids(tab: str, counted: Counts) -> Sequence[str] | QuerySet[Intent, str]:
+    """The intents of a tab in their order: paged first, so that only one page of payloads is ever read."""
+    if tab == MINE:
+        return counted.mine_ids
+    if tab == ALL:
+        return pending().values_list("pk", flat=True)
+    if tab == PERSON:
+        return Intent.objects.filter(status=Status.INDETERMINATE).order_by("id").values_list("pk", flat=True)
+    decisions = Decision.objects.filter(withdrawn_at=None).exclude(intent__status=Status.PENDING_APPROVAL)
+    return tuple(dict.fromkeys(decisions.order_by("-id").values_list("intent_id", flat=True)[:DECIDED_SHOWN]))
+
+
+def _tabs(tab: str, counted: Counts, *, sees_all: bool) -> list[Tab]:
+    shown: list[tuple[str, str, int | None]] = [(MINE, "Waiting for me", counted.mine)]
+    if sees_all:
+        shown += [
+            (ALL, "All waiting", counted.all),
+            (PERSON, "Needs a person", counted.person),
+            (DECIDED, "Decided", None),
+        ]
+    index = reverse("admin:index")
+    return [
+        Tab(key, title, count, index if key == MINE else f"{index}?tab={key}", key == tab)
+        for key, title, count in shown
+    ]
+
+
+def _why_none(person: User) -> str:
+    """Why nothing can wait for this person; empty where something can."""
+    if person.groups.filter(permissions__codename="add_decision").exists():
+        return ""
+    groups = sorted(person.groups.values_list("name", flat=True))
+    ask = "An administrator can add you to reviewers, or to a group that your policies name."
+    if not groups:
+        return f"You are in no group, so nothing can wait for you. {ask}"
+    return f"You are in {', '.join(groups)}. Only what a policy asks of these groups would wait for you here. {ask}"

@@ -1,0 +1,306 @@
+"""The pages of intents in the admin: the list, one intent with its buttons, and its history.
+
+A GET shows; only the POST views at the end change something, each by calling one function of the business.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from django.contrib import admin, messages
+from django.contrib.auth.models import User
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from unfold.admin import ModelAdmin
+from unfold.contrib.filters.admin import (
+    ChoicesCheckboxFilter,
+    FieldTextFilter,
+    RangeDateTimeFilter,
+    RelatedDropdownFilter,
+)
+
+from audit.actors import Actor
+from audit.admin_readonly import ReadOnlyAdmin
+from audit.event_types import EVENTS
+from audit.models import Event
+from audit.text import visible
+from intents import cancelling, execution
+from intents.models import Intent, RiskLevel, Status
+from reviews import decisions, entitlement, intent_page, presentation
+from reviews.models import Decision, Vote
+from zehrava.problems import Problem
+
+HISTORY_SHOWN = 200
+LONGEST_LINK_TEXT = 120
+
+
+@admin.register(Intent)
+class IntentAdmin(ReadOnlyAdmin, ModelAdmin):  # type: ignore[misc]
+    """Every intent, read-only for everyone; deciding has its own doors."""
+
+    list_display = ["what", "agent_name", "state", "risk", "target_shown", "created_at", "expires_at"]
+    list_display_links = ["what"]
+    list_filter = [
+        ("status", ChoicesCheckboxFilter),
+        ("risk_level", ChoicesCheckboxFilter),
+        ("action", FieldTextFilter),
+        ("agent", RelatedDropdownFilter),
+        ("created_at", RangeDateTimeFilter),
+    ]
+    list_filter_submit = True
+    list_select_related = ["action_type_version"]
+    list_fullwidth = True
+    search_fields = ["=id", "^agent_name", "^action"]
+    search_help_text = "An id, or the beginning of an agent's name or of an action"
+    ordering = ["-id"]
+    sortable_by = ["created_at", "expires_at", "risk"]
+
+    # --- who may look ---
+
+    def has_view_permission(self, request: HttpRequest, obj: Intent | None = None) -> bool:
+        """People with the permission see all; who fills a seat of an intent sees that one."""
+        if super().has_view_permission(request, obj):
+            return True
+        return obj is not None and entitlement.may_decide(obj, _person(request)) is None
+
+    # --- the list ---
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Intent]:
+        return super().get_queryset(request).defer("verdict", "requirement", "claims")
+
+    @admin.display(description="What")
+    def what(self, intent: Intent) -> SafeString:
+        return presentation.title(intent)
+
+    @admin.display(description="Status")
+    def state(self, intent: Intent) -> SafeString:
+        status = Status(intent.status)
+        return _pill(status.label, presentation.STATUS_COLOURS.get(status, ""))
+
+    @admin.display(description="Risk", ordering="risk_score")
+    def risk(self, intent: Intent) -> SafeString:
+        level = RiskLevel(intent.risk_level)
+        return _pill(f"{level.label.lower()} {intent.risk_score}", presentation.RISK_COLOURS[level])
+
+    @admin.display(description="Target")
+    def target_shown(self, intent: Intent) -> SafeString | str:
+        return visible(intent.target) if intent.target else "–"
+
+    # --- one intent ---
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        if request.method != "GET":
+            # Nothing is saved from this address; the buttons have their own.
+            raise PermissionDenied
+        return self._page(request, self._intent(request, object_id))
+
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """What the ledger says about this intent, oldest first."""
+        intent = self._intent(request, object_id)
+        events = Event.objects.filter(intent_id=intent.pk).order_by("id")[:HISTORY_SHOWN]
+        lines = [
+            {
+                "event": event,
+                "meaning": EVENTS.get(event.type, ""),
+                "actor": visible(event.actor_name),
+                "facts": list(presentation.tree(json.loads(event.line)["facts"])),
+            }
+            for event in events
+        ]
+        context = {"intent": intent, "what": presentation.title(intent), "lines": lines, "title": "History"}
+        return self._render(request, "reviews/intent_history.html", context)
+
+    def get_urls(self) -> list[URLPattern]:
+        def door(name: str, view: Callable[..., HttpResponse]) -> URLPattern:
+            address = f"<path:object_id>/{name}/"
+            return path(address, self.admin_site.admin_view(view), name=f"intents_intent_{name}")
+
+        return [
+            door("follow", self.follow_view),
+            door("decide", self.decide_view),
+            door("withdraw", self.withdraw_view),
+            door("cancel", self.cancel_view),
+            door("resolve", self.resolve_view),
+            *super().get_urls(),
+        ]
+
+    def follow_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """A few bytes for the open page: whether something on it changed."""
+        return JsonResponse({"revision": intent_page.revision(self._intent(request, object_id))})
+
+    def _intent(self, request: HttpRequest, object_id: str) -> Intent:
+        rows = Intent.objects.select_related("agent__owner", "action_type_version", "policy_version")
+        intent = rows.filter(pk=object_id).first()
+        if intent is None:
+            raise Http404("There is no intent of this id.")
+        if not self.has_view_permission(request, intent):
+            raise PermissionDenied
+        return intent
+
+    def _page(
+        self,
+        request: HttpRequest,
+        intent: Intent,
+        *,
+        problem: Problem | None = None,
+        typed: str = "",
+        form: str = "",
+    ) -> HttpResponse:
+        """The page; with `problem` what went wrong in `form`, and what was typed there."""
+        context = {
+            "title": "Intent",
+            "page": intent_page.build(intent, _person(request)),
+            "intent": intent,
+            "problem": problem,
+            "typed": typed,
+            "form": form,
+            # The place of the complaint: beside the field if it is about the field, else on top of the page.
+            "field_error": problem.detail if problem and problem.path in ("/rationale", "/reason") else "",
+        }
+        response = self._render(request, "reviews/intent.html", context)
+        response.status_code = problem.status if problem else 200
+        return response
+
+    def _render(self, request: HttpRequest, template: str, context: dict[str, Any]) -> TemplateResponse:
+        request.current_app = self.admin_site.name  # type: ignore[attr-defined]
+        return TemplateResponse(request, template, {**self.admin_site.each_context(request), **context})
+
+    # --- the doors that change something: POST, and nothing else ---
+
+    def decide_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Approve or reject what was rendered: the form carries the digests of what this person saw."""
+        intent = self._intent(request, object_id)
+        if request.method != "POST":
+            return _to_page(intent)
+        vote, rationale = request.POST.get("vote", ""), request.POST.get("rationale", "")
+        try:
+            decisions.decide(
+                intent.pk,
+                by=_person(request),
+                vote=vote,
+                digest=request.POST.get("digest", ""),
+                rationale=rationale,
+                verdict_digest=request.POST.get("verdict_digest", ""),
+                requirement_digest=request.POST.get("requirement_digest", ""),
+            )
+        except Problem as problem:
+            if _already_did(intent, _person(request), vote, request.POST.get("digest", "")):
+                messages.info(request, format_html("Your vote on {} was already recorded.", _link(intent)))
+                return HttpResponseRedirect(reverse("admin:index"))
+            return self._page(
+                request, self._intent(request, object_id), problem=problem, typed=rationale, form="decide"
+            )
+        messages.success(request, _what_happened(self._intent(request, object_id), vote))
+        return HttpResponseRedirect(reverse("admin:index"))
+
+    def withdraw_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Take this person's own vote back while the intent is pending."""
+        intent = self._intent(request, object_id)
+        if request.method != "POST":
+            return _to_page(intent)
+        person = _person(request)
+        own = Decision.objects.filter(intent=intent, reviewer=person, withdrawn_at=None).first()
+        if own is None:
+            messages.info(request, "You have no vote here to take back.")
+            return _to_page(intent)
+
+        def take_back() -> str:
+            decisions.withdraw(own, by=person)
+            return "Your vote was taken back. You may vote again."
+
+        return self._do(request, intent, take_back, form="withdraw")
+
+    def cancel_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """An operator stops an intent before it runs."""
+        intent = self._intent(request, object_id)
+        if request.method != "POST":
+            return _to_page(intent)
+        if not request.user.has_perm("intents.cancel_intent"):
+            raise PermissionDenied
+        reason = request.POST.get("reason", "").strip()
+
+        def cancel() -> str:
+            if not reason:
+                raise Problem("invalid", "Say why you cancel it; the reason stays with the record.", path="/reason")
+            cancelling.cancel(intent, by=Actor.person(_person(request)), reason=reason)
+            return "The intent was cancelled. It will not run."
+
+        return self._do(request, intent, cancel, form="cancel", typed=reason)
+
+    def resolve_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """An operator settles what an indeterminate execution did."""
+        intent = self._intent(request, object_id)
+        if request.method != "POST":
+            return _to_page(intent)
+        reason, outcome = request.POST.get("reason", ""), request.POST.get("outcome", "")
+        said = {
+            "succeeded": "Recorded: it had succeeded.",
+            "failed": "Recorded: it had failed.",
+            "again": "It is approved once more and will run as a new attempt.",
+        }
+
+        def resolve() -> str:
+            execution.resolve(intent, by=_person(request), outcome=outcome, reason=reason)
+            return said[outcome]
+
+        return self._do(request, intent, resolve, form="resolve", typed=reason)
+
+    def _do(
+        self, request: HttpRequest, intent: Intent, step: Callable[[], str], *, form: str, typed: str = ""
+    ) -> HttpResponse:
+        try:
+            message = step()
+        except Problem as problem:
+            fresh = self._intent(request, intent.pk)
+            return self._page(request, fresh, problem=problem, typed=typed, form=form)
+        messages.success(request, message)
+        return _to_page(intent)
+
+
+def _person(request: HttpRequest) -> User:
+    assert isinstance(request.user, User)  # the admin site let nobody else in
+    return request.user
+
+
+def _pill(words: str, colour: str) -> SafeString:
+    return format_html('<span class="zhv-pill is-{}">{}</span>', colour or "grey", words)
+
+
+def _to_page(intent: Intent) -> HttpResponseRedirect:
+    return HttpResponseRedirect(reverse("admin:intents_intent_change", args=[intent.pk]))
+
+
+def _already_did(intent: Intent, person: User, vote: str, digest: str) -> bool:
+    """Whether this is the second click on a button that has already done its work."""
+    return Decision.objects.filter(intent=intent, reviewer=person, vote=vote, digest=digest, withdrawn_at=None).exists()
+
+
+def _link(intent: Intent) -> SafeString:
+    words = presentation.plain_title(intent)
+    if len(words) > LONGEST_LINK_TEXT:
+        words = f"{intent.action} ({intent.pk})"
+    address = reverse("admin:intents_intent_change", args=[intent.pk])
+    return format_html('<a class="zhv-msg-link" href="{}">{}</a>', address, visible(words))
+
+
+def _what_happened(intent: Intent, vote: str) -> SafeString:
+    if vote == Vote.REJECT:
+        return format_html("You rejected {}. It will not run, and its agent is told why.", _link(intent))
+    if intent.status == Status.PENDING_APPROVAL:
+        stood = entitlement.standing_of(intent, entitlement.votes_of([intent]).get(intent.pk, []))
+        return format_html(
+            "You approved {}. {} of {} approvals given; it still waits.", _link(intent), stood.given, stood.needed
+        )
+    runs = "The portal runs it now" if intent.execution_mode == "portal" else "Its agent may now run it, once"
+    return format_html("You approved {}. {}: follow it on its page.", _link(intent), runs)

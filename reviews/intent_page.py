@@ -1,0 +1,274 @@
+"""Everything the page of one intent shows, read in a constant number of queries."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.utils.safestring import SafeString, mark_safe
+
+from audit import clock
+from intents import integrity
+from intents.models import Execution, ExecutionState, Intent, Status
+from reviews import presentation
+from reviews.entitlement import Eligible, may_decide, standing_of, votes_of, who_may_decide
+from reviews.models import Decision, Vote
+from reviews.presentation import text
+from reviews.queue import brings_forward
+from reviews.quorum import Standing
+from zehrava import canonical
+
+RECENT = 10
+TRACK_RECORD = 200
+EXECUTION_COLOURS = {
+    ExecutionState.SUCCEEDED: "green",
+    ExecutionState.FAILED: "red",
+    ExecutionState.INDETERMINATE: "red",
+    ExecutionState.RUNNING: "blue",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SeatLine:
+    """One seat of the requirement: who filled it, or who could."""
+
+    group: SafeString
+    filled_by: SafeString | None
+    could: list[SafeString]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One dot of the track record."""
+
+    intent_id: str
+    label: str
+    colour: str
+
+
+@dataclass(frozen=True, slots=True)
+class TrackRecord:
+    """What became of this agent's last intents with this action."""
+
+    recent: list[Outcome]
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionLine:
+    decision: Decision
+    rationale: SafeString
+    colour: str
+    own: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    execution: Execution
+    state: str
+    colour: str
+    result: list[presentation.Row]
+
+
+@dataclass(frozen=True, slots=True)
+class Abilities:
+    """What this person may do here; `why_not` says why there is no Approve and Reject."""
+
+    decide: bool
+    why_not: SafeString
+    withdraw: Decision | None
+    cancel: bool
+    resolve: bool
+    why_no_resolve: str
+
+
+@dataclass(frozen=True, slots=True)
+class IntentPage:
+    """What the template shows."""
+
+    card: presentation.Card
+    intact: bool
+    digest: str
+    fields: list[presentation.Field]
+    rows: list[presentation.Row]
+    raw: SafeString
+    reason: SafeString
+    trace: list[dict[str, Any]]
+    risk_reasons: list[SafeString]
+    standing: Standing
+    seats: list[SeatLine]
+    eligible: list[Eligible]
+    track: TrackRecord
+    decisions: list[DecisionLine]
+    attempts: list[Attempt]
+    summary: SafeString | None
+    context: list[presentation.Row]
+    tags: list[SafeString]
+    may: Abilities
+    now: datetime
+    revision: str
+    final: bool
+
+
+def build(intent: Intent, person: User) -> IntentPage:
+    """The page of `intent` (with `agent__owner` and `action_type_version` loaded) for this person."""
+    now = clock.now()
+    decisions = list(Decision.objects.filter(intent=intent).order_by("id"))
+    executions = list(intent.executions.order_by("attempt"))
+    votes = votes_of([intent]).get(intent.pk, [])
+    stood = standing_of(intent, votes)
+    eligible = who_may_decide(intent)
+    document = intent.document
+    # What is bound is what was rendered: the digest of this text, not the one stored beside it.
+    digest = canonical.digest(intent.canonical.encode())
+    return IntentPage(
+        card=presentation.card(intent, given=stood.given, now=now),
+        intact=digest == intent.digest and integrity.digest_of(intent.verdict) == intent.verdict_digest,
+        digest=digest,
+        fields=presentation.fields(presentation.action_type_of(intent), document["payload"]),
+        rows=list(presentation.tree(document["payload"])),
+        raw=presentation.raw(intent),
+        reason=text(intent.verdict.get("reason") or ""),
+        trace=_trace(intent),
+        risk_reasons=[text(reason) for reason in intent.risk_reasons],
+        standing=stood,
+        seats=_seats(stood, votes, eligible, person),
+        eligible=eligible,
+        track=_track_record(intent),
+        decisions=[_decision_line(decision, person) for decision in decisions],
+        attempts=[_attempt(execution) for execution in executions],
+        summary=text(document["summary"]) if document["summary"] else None,
+        context=list(presentation.tree(document["context"])) if document["context"] else [],
+        tags=[text(tag) for tag in document["tags"]],
+        may=_abilities(intent, person, votes, eligible, now),
+        now=now,
+        revision=_revision(intent, decisions, executions),
+        final=Status(intent.status).is_terminal,
+    )
+
+
+def revision(intent: Intent) -> str:
+    """A short text that changes when something on the page does: what an open page asks for."""
+    return _revision(intent, list(Decision.objects.filter(intent=intent)), list(intent.executions.all()))
+
+
+def _revision(intent: Intent, decisions: Sequence[Decision], executions: Sequence[Execution]) -> str:
+    parts = [intent.status]
+    parts += sorted(f"{decision.pk} {decision.withdrawn_at is not None}" for decision in decisions)
+    parts += sorted(f"{execution.pk} {execution.state}" for execution in executions)
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def _trace(intent: Intent) -> list[dict[str, Any]]:
+    """Every rule that policy looked at, in words."""
+    words = {True: "holds", False: "does not hold", "error": "could not be evaluated"}
+    return [
+        {
+            "rule": text(f"{step.get('policy')} v{step.get('version')} › {step.get('rule')}"),
+            "effect": step.get("effect"),
+            "held": words.get(step.get("held"), ""),
+            "error": text(step["error"]) if step.get("error") else "",
+        }
+        for step in intent.verdict.get("trace") or []
+    ]
+
+
+def _seats(stood: Standing, votes: list[Decision], eligible: list[Eligible], person: User) -> list[SeatLine]:
+    names = {vote.reviewer_id: vote.reviewer_name for vote in votes}
+    lines = []
+    for seat in stood.seats:
+        could = [_name(one, person) for one in eligible if seat.group in one.groups]
+        filled = None if seat.filled_by is None else text(names[seat.filled_by])
+        lines.append(SeatLine(text(seat.group), filled, could))
+    return lines
+
+
+def _name(one: Eligible, person: User) -> SafeString:
+    return mark_safe("<b>you</b>") if one.id == person.pk else text(one.name)
+
+
+def _track_record(intent: Intent) -> TrackRecord:
+    earlier = list(
+        Intent.objects.filter(agent_id=intent.agent_id, action=intent.action)
+        .exclude(pk=intent.pk)
+        .order_by("-id")
+        .values_list("pk", "status", "value_amount", "value_currency")[:TRACK_RECORD]
+    )
+    recent = [
+        Outcome(pk, Status(status).label, presentation.OUTCOME_COLOURS.get(Status(status), "bad"))
+        for pk, status, *_ in reversed(earlier[:RECENT])
+    ]
+    return TrackRecord(recent, _sentence(intent, earlier))
+
+
+def _sentence(intent: Intent, earlier: Sequence[tuple[str, str, Decimal | None, str | None]]) -> str:
+    if not earlier:
+        return "This agent has never asked for this action before."
+    counts = Counter(Status(status).label.lower() for _, status, *_ in earlier)
+    amounts = [amount for *_, amount, currency in earlier if amount is not None and currency == intent.value_currency]
+    first = f"Last {len(earlier):,}" if len(earlier) > 1 else "One before"
+    sentence = f"{first}: " + ", ".join(f"{number:,} {label}" for label, number in counts.most_common())
+    if amounts:
+        average = sum(amounts) / len(amounts)
+        sentence += f" · {average:,.2f} {intent.value_currency} on average"
+    return sentence
+
+
+def _decision_line(decision: Decision, person: User) -> DecisionLine:
+    colour = "" if decision.withdrawn_at else ("green" if decision.vote == Vote.APPROVE else "red")
+    return DecisionLine(decision, text(decision.rationale), colour, decision.reviewer_id == person.pk)
+
+
+def _attempt(execution: Execution) -> Attempt:
+    state = ExecutionState(execution.state)
+    result = [] if execution.result is None else list(presentation.tree(execution.result))
+    return Attempt(execution, state.label, EXECUTION_COLOURS.get(state, ""), result)
+
+
+def _abilities(
+    intent: Intent, person: User, votes: list[Decision], eligible: list[Eligible], now: datetime
+) -> Abilities:
+    status = Status(intent.status)
+    own_vote = next((vote for vote in votes if vote.reviewer_id == person.pk), None)
+    open_for_votes = status == Status.PENDING_APPROVAL and intent.expires_at > now
+    why_not = _why_not(intent, person, votes, own_vote, open_for_votes)
+    operator = person.has_perm("intents.resolve_intent")
+    owns = intent.agent.owner_id == person.pk
+    return Abilities(
+        decide=open_for_votes and not why_not,
+        why_not=why_not,
+        withdraw=own_vote if status == Status.PENDING_APPROVAL else None,
+        cancel=status in (Status.PENDING_APPROVAL, Status.APPROVED) and person.has_perm("intents.cancel_intent"),
+        resolve=status == Status.INDETERMINATE and operator and not owns,
+        why_no_resolve=_why_no_resolve(intent, operator, owns) if status == Status.INDETERMINATE else "",
+    )
+
+
+def _why_not(
+    intent: Intent, person: User, votes: list[Decision], own_vote: Decision | None, open_for_votes: bool
+) -> SafeString:
+    if intent.status == Status.PENDING_APPROVAL and not open_for_votes:
+        return text("Its time is up: nobody can decide on it any more. The agent has to propose it again.")
+    if not open_for_votes:
+        return mark_safe("")
+    if refusal := may_decide(intent, person):
+        return text(refusal.text)
+    if own_vote is not None:
+        return text(f"You voted to {own_vote.vote} this. Others still have to decide; you may take your vote back.")
+    if not brings_forward(intent, votes, person):
+        return text("Every seat that you could fill is filled already; others have to decide.")
+    return mark_safe("")
+
+
+def _why_no_resolve(intent: Intent, operator: bool, owns: bool) -> str:
+    if not operator:
+        return "An operator has to find out what happened and say so here."
+    if owns:
+        return f"You own {intent.agent_name}; another operator has to settle what it did."
+    return ""

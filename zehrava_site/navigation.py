@@ -1,0 +1,100 @@
+"""The sidebar: the same order for everyone, each line only for those who may open it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest
+from django.urls import NoReverseMatch, reverse
+
+from audit.navigation import evidence
+from reviews import desk
+
+Item = dict[str, Any]
+
+
+def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
+    """Unfold's navigation for this person: groups of links, with counts where something waits."""
+    counts = desk.counts(request)
+    sees_intents = request.user.has_perm("intents.view_intent")
+    on_desk = request.path == reverse("admin:index")
+    on_person = on_desk and request.GET.get("tab") == desk.PERSON
+    groups = [
+        {
+            "items": [
+                _item("Approval desk", "inbox", "admin:index", badge=counts.mine, active=on_desk and not on_person),
+                _item(
+                    "Needs a person",
+                    "front_hand",
+                    "admin:index",
+                    query=f"?tab={desk.PERSON}",
+                    badge=counts.person,
+                    active=on_person,
+                    shown=sees_intents,
+                ),
+                _item("All intents", "list", "admin:intents_intent_changelist", shown=sees_intents),
+            ]
+        },
+        _models(
+            request, "Rules", ("Policies", "gavel", "intents.policy"), ("Action types", "schema", "intents.actiontype")
+        ),
+        _models(request, "Agents", ("Agents", "smart_toy", "intents.agent")),
+        *_evidence(request),
+        _models(
+            request,
+            "People",
+            ("Users", "person", "auth.user"),
+            ("Groups", "group", "auth.group"),
+            ("Personal tokens", "key", "reviews.personaltoken"),
+        ),
+    ]
+    for group in groups:
+        group["items"] = [item for item in group["items"] if item]
+    return [group for group in groups if group["items"]]
+
+
+def _evidence(request: HttpRequest) -> list[dict[str, Any]]:
+    """Events and exports in sight, the history of each model folded away behind one line."""
+    items = evidence(request)
+    histories = [item for item in items if item["title"].startswith("History of ")]
+    for item in histories:
+        item["title"] = item["title"].removeprefix("History of ").capitalize()
+    return [
+        {"title": "Evidence", "items": [item for item in items if item not in histories]},
+        {"title": "History", "items": histories, "collapsible": True},
+    ]
+
+
+def _models(request: HttpRequest, title: str, *models: tuple[str, str, str]) -> dict[str, Any]:
+    items = []
+    for label, icon, model in models:
+        app, name = model.split(".")
+        shown = request.user.has_perm(f"{app}.view_{name}") or request.user.has_perm(f"{app}.change_{name}")
+        items.append(_item(label, icon, f"admin:{app}_{name}_changelist", shown=shown))
+    return {"title": title, "items": items}
+
+
+def _item(
+    title: str,
+    icon: str,
+    view: str,
+    *,
+    args: list[str] | None = None,
+    query: str = "",
+    badge: int = 0,
+    active: bool | None = None,
+    shown: bool = True,
+) -> Item | None:
+    if not shown:
+        return None
+    try:
+        link = reverse(view, args=args)
+    except NoReverseMatch:
+        # A page that this installation does not have.
+        return None
+    item: Item = {"title": title, "icon": icon, "link": link + query}
+    if badge:
+        item |= {"badge": badge, "badge_variant": "primary" if active else "danger"}
+    if active is not None:
+        item["active"] = active
+    return item
