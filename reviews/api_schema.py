@@ -31,7 +31,7 @@ class SessionScheme(OpenApiAuthenticationExtension):
         }
 
 
-class DecisionRequest(serializers.Serializer):
+class NewDecision(serializers.Serializer):
     vote = serializers.ChoiceField(Vote.choices)
     digest = serializers.CharField(help_text="The intent's digest, of what was shown.")
     rationale = serializers.CharField(
@@ -47,7 +47,7 @@ DECIDE = extend_schema(
         " and never the agent's owner."
     ),
     auth=PEOPLE,
-    request=DecisionRequest,
+    request=NewDecision,
     responses={201: IntentShown},
     examples=[
         OpenApiExample(

@@ -41,7 +41,7 @@ class Value(serializers.Serializer):
     currency = serializers.RegexField(r"^[A-Z]{3}$", help_text="ISO 4217.")
 
 
-class ProposalRequest(serializers.Serializer):
+class Proposal(serializers.Serializer):
     action = serializers.RegexField(
         r"^[A-Za-z0-9_][A-Za-z0-9_-]*(\.[A-Za-z0-9_][A-Za-z0-9_-]*)*$", max_length=200, help_text="A dotted verb."
     )
@@ -152,7 +152,7 @@ class IntentPage(serializers.Serializer):
     previous = serializers.URLField(allow_null=True, help_text="Newer ones; null on the first page.")
 
 
-class CancelRequest(serializers.Serializer):
+class Cancellation(serializers.Serializer):
     reason = serializers.CharField(required=False, allow_null=True, allow_blank=True, max_length=10_000)
 
 
@@ -172,7 +172,7 @@ class PermitShown(serializers.Serializer):
     digest = serializers.CharField(help_text=DIGEST)
 
 
-class ReportRequest(serializers.Serializer):
+class Report(serializers.Serializer):
     outcome = serializers.ChoiceField(["succeeded", "failed"])
     result = AnyJSON(required=False, allow_null=True, help_text="At most 256 KiB.")
 
@@ -244,7 +244,7 @@ PROPOSE = extend_schema(
         " the stored answer."
     ),
     auth=AGENTS,
-    request=ProposalRequest,
+    request=Proposal,
     parameters=[
         OpenApiParameter(
             "Idempotency-Key",
@@ -283,7 +283,7 @@ CANCEL = extend_schema(
     operation_id="intents_cancel",
     summary="Cancel an intent that has not begun to run",
     auth=AGENTS + PEOPLE,
-    request=CancelRequest,
+    request=Cancellation,
     responses=IntentShown,
     tags=["intents"],
 )
@@ -308,7 +308,7 @@ REPORT = extend_schema(
     operation_id="executions_report",
     summary="Report how the execution ended, once",
     auth=AGENTS,
-    request=ReportRequest,
+    request=Report,
     parameters=[PERMIT],
     responses=IntentShown,
     examples=[EXAMPLE_REPORT],

@@ -20,15 +20,16 @@ class View(APIView):
 
     open_to: OpenTo = {}
     problems: dict[str, tuple[str, ...]] = {}
+    http_method_names = ["get", "head", "post", "delete"]
     throttle_classes = ()
     metadata_class = None
     versioning_class = None
 
     def get_permissions(self) -> list[BasePermission]:
         method = self.request.method or ""
-        named = "GET" if method == "HEAD" else method
-        # A method without a handler is 405 for everyone; one with a handler and without a name in `open_to` is closed.
-        return [AnyOf(self.open_to.get(named, ()))] if hasattr(self, method.lower()) else []
+        if method not in self.allowed_methods:
+            return []  # 405, whoever asks
+        return [AnyOf(self.open_to.get("GET" if method == "HEAD" else method, ()))]
 
 
 def members(request: Request, *, required: Collection[str] = (), optional: Collection[str] = ()) -> dict[str, Any]:

@@ -46,7 +46,9 @@ def test_another_agents_intent_is_not_there(agent: Caller, other_agent: Caller) 
     assert there.content.replace(made["id"].encode(), b"") == nowhere.content.replace(NOWHERE.encode(), b"")
 
 
-@pytest.mark.parametrize("text", ["1", "int_", "int_%00", "INT_00000000000000000000000000", "agt_00000000000000000000000000"])
+@pytest.mark.parametrize(
+    "text", ["1", "int_", "int_%00", "INT_00000000000000000000000000", "agt_00000000000000000000000000"]
+)
 def test_what_is_no_id_is_not_found(agent: Caller, text: str) -> None:
     problem(agent.get(f"/api/v1/intents/{text}"), 404, "not-found")
 

@@ -1,0 +1,88 @@
+"""Whatever goes wrong under /api/ is a problem document and shows no internals."""
+
+import logging
+from typing import Any
+
+import pytest
+from django.db import OperationalError
+
+from tests.api.conftest import Caller, problem
+
+
+def test_an_address_that_is_none_is_a_problem(anonymous: Caller) -> None:
+    problem(anonymous.get("/api/v1/nothing"), 404, "not-found")
+    problem(anonymous.get("/api/v1/intents/"), 404, "not-found")
+    problem(anonymous.post("/api/nothing", {}), 404, "not-found")
+
+
+def test_a_page_that_is_none_is_still_a_page(anonymous: Caller) -> None:
+    response = anonymous.get("/nothing")
+    assert response.status_code == 404
+    assert response["Content-Type"].startswith("text/html")
+
+
+@pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "OPTIONS"])
+def test_a_method_that_is_none_is_told_with_those_that_are(agent: Caller, method: str) -> None:
+    response = agent.call(method, "intents")
+    problem(response, 405, "method-not-allowed")
+    assert set(response["Allow"].split(", ")) >= {"GET", "POST"}
+
+
+def test_another_format_is_not_acceptable(agent: Caller) -> None:
+    problem(agent.get("agents/me", Accept="text/html"), 406, "not-acceptable")
+    assert agent.get("agents/me", Accept="text/html, */*;q=0.1").status_code == 200
+
+
+def test_an_unexpected_error_is_logged_and_told_without_internals(
+    agent: Caller, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*args: Any, **kwargs: Any) -> None:
+        raise RuntimeError("the secret is 42")
+
+    monkeypatch.setattr("intents.api.intents.propose", fail)
+    with caplog.at_level(logging.ERROR):
+        response = agent.post("intents", {"action": "a.b", "payload": 1}, X_Request_Id="req-7")
+    document = problem(response, 500, "internal")
+    assert document["request_id"] == "req-7"
+    assert b"42" not in response.content
+    assert "the secret is 42" in caplog.text
+
+
+def test_a_database_that_does_not_answer_is_503_and_says_when_to_come_back(
+    agent: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*args: Any, **kwargs: Any) -> None:
+        raise OperationalError("database is locked")
+
+    monkeypatch.setattr("intents.api.authentication.in_force.current", fail)
+    response = agent.get("agents/me")
+    problem(response, 503, "unavailable")
+    assert int(response["Retry-After"]) >= 1
+    assert b"locked" not in response.content
+
+
+def test_an_error_outside_of_a_view_is_a_problem_too(anonymous: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*args: Any, **kwargs: Any) -> None:
+        raise RuntimeError("the secret is 42")
+
+    monkeypatch.setattr("django.middleware.common.CommonMiddleware.process_request", fail)
+    response = anonymous.get("agents/me")
+    problem(response, 500, "internal")
+    assert b"42" not in response.content
+
+
+def test_a_host_that_is_not_ours_is_a_problem(anonymous: Caller, settings: Any) -> None:
+    settings.ALLOWED_HOSTS = ["gate.example"]
+    problem(anonymous.get("agents/me", Host="elsewhere.example"), 400, "malformed-json")
+
+
+def test_answers_are_kept_by_nobody_and_may_load_nothing(agent: Caller, anonymous: Caller) -> None:
+    for response in (agent.get("agents/me"), agent.get("/api/v1/nothing"), anonymous.get("intents")):
+        assert response["Cache-Control"] == "no-store"
+        assert response["Content-Security-Policy"] == "default-src 'none'; frame-ancestors 'none'"
+        assert response["X-Content-Type-Options"] == "nosniff"
+
+
+def test_every_answer_carries_the_request_id(agent: Caller) -> None:
+    assert agent.get("agents/me", X_Request_Id="abc-1")["X-Request-Id"] == "abc-1"
+    assert agent.get("agents/me")["X-Request-Id"]
