@@ -165,7 +165,8 @@ def settle(intent: Intent, outcome: Status, *, by: Actor, reason: str, expires_a
     `expires_at` counts for a new attempt only.
     """
     again = outcome == Status.APPROVED
-    _move(intent, outcome, {Status.INDETERMINATE}, **({"expires_at": expires_at} if again else {}))
+    columns: dict[str, Any] = {"expires_at": expires_at} if again else {}
+    _move(intent, outcome, {Status.INDETERMINATE}, **columns)
     facts = {**_bound(intent), "outcome": outcome.value}
     changes = [ledger.Change("intent.settled", intent, by, facts, {"reason": reason})]
     if again and intent.execution_mode == ExecutionMode.PORTAL:

@@ -1,0 +1,117 @@
+"""Promise 2: what runs is what was approved, whatever somebody wrote into the database since."""
+
+import json
+
+import pytest
+
+from audit.models import Event
+from intents.execution import carry_out, claim
+from intents.models import ActionTypeVersion, Execution, Intent, Status
+from reviews.decisions import decide
+from tests.factories import in_force_as, load_action_type, make_agent, make_intent, make_user
+from zehrava import canonical
+from zehrava.problems import Problem
+
+pytestmark = pytest.mark.django_db
+
+
+def approved_by_a_person(*, mode: str = "agent", action: str = "a.b"):
+    _, key = make_agent()
+    intent = make_intent(key, action=action, payload={"amount": "10.00"}, execution_mode=mode, target="ch_1", records=1)
+    decide(intent.pk, by=make_user(None, "reviewers"), vote="approve", digest=intent.digest)
+    intent.refresh_from_db()
+    assert intent.status == Status.APPROVED
+    return intent, in_force_as(key)
+
+
+def rewrite(intent: Intent, **members) -> str:
+    return canonical.dumps({**json.loads(intent.canonical), **members}).decode()
+
+
+ALTERATIONS = {
+    "the payload": lambda i: {"canonical": rewrite(i, payload={"amount": "9999.00"})},
+    "the payload, its digest made to fit": lambda i: {
+        "canonical": (text := rewrite(i, payload={"amount": "9999.00"})),
+        "digest": canonical.digest(text.encode()),
+    },
+    "the text, no longer JSON": lambda i: {"canonical": "not json"},
+    "the action": lambda i: {"action": "c.d"},
+    "the target": lambda i: {"target": "ch_2"},
+    "the records": lambda i: {"records": 100},
+    "the verdict": lambda i: {"verdict": {**i.verdict, "effect": "allow"}},
+    "the requirement": lambda i: {"requirement": {"all_of": []}},
+    "the requirement, its digest made to fit": lambda i: {
+        "requirement": None,
+        "requirement_digest": canonical.digest(b"null"),
+    },
+}
+
+
+@pytest.mark.parametrize("alteration", ALTERATIONS)
+def test_a_claim_refuses_what_was_altered_since_the_approval(alteration):
+    intent, agent = approved_by_a_person()
+    Intent.objects.filter(pk=intent.pk).update(**ALTERATIONS[alteration](intent))
+    with pytest.raises(Problem) as refused:
+        claim(intent.pk, agent=agent)
+    assert refused.value.kind == "integrity-failed"
+    intent.refresh_from_db()
+    assert intent.status == Status.CANCELLED
+    assert not Execution.objects.filter(intent=intent).exists()
+    assert Event.objects.filter(intent_id=intent.pk, type="intent.integrity_failed").count() == 1
+
+
+@pytest.mark.parametrize("alteration", ALTERATIONS)
+def test_the_portal_runs_nothing_that_was_altered(alteration, monkeypatch):
+    from intents import executors
+
+    ran = []
+    monkeypatch.setitem(executors._EXECUTORS, "noop", lambda order, *, seconds: ran.append(order))
+    load_action_type("name: a.b\nexecutor: noop\n")
+    intent, _ = approved_by_a_person(mode="portal")
+    Intent.objects.filter(pk=intent.pk).update(**ALTERATIONS[alteration](intent))
+    carry_out(intent.executions.get().pk)
+    intent.refresh_from_db()
+    assert (intent.status, ran) == (Status.CANCELLED, [])
+
+
+def test_the_portal_runs_nothing_by_an_altered_action_type(monkeypatch):
+    load_action_type("name: a.b\nexecutor: noop\n")
+    intent, _ = approved_by_a_person(mode="portal")
+    ActionTypeVersion.objects.update(text="name: a.b\nexecutor: email\n")
+    carry_out(intent.executions.get().pk)
+    intent.refresh_from_db()
+    assert intent.status == Status.CANCELLED
+
+
+def test_a_newer_action_type_does_not_change_how_an_approved_intent_runs(monkeypatch):
+    from intents import executors
+
+    orders = []
+
+    def remember(order, *, seconds):
+        orders.append(order)
+        return executors.Outcome("succeeded", {})
+
+    monkeypatch.setitem(executors._EXECUTORS, "http", remember)
+    load_action_type("name: a.b\nexecutor: http\nhttp: {method: POST, url: 'https://one.example/x'}\n")
+    intent, _ = approved_by_a_person(mode="portal")
+    load_action_type("name: a.b\nexecutor: http\nhttp: {method: POST, url: 'https://two.example/x'}\n")
+    carry_out(intent.executions.get().pk)
+    assert [order.settings["url"] for order in orders] == ["https://one.example/x"]
+
+
+def test_what_was_only_marked_approved_in_the_database_never_runs():
+    _, key = make_agent()
+    intent = make_intent(key, action="a.b")
+    Intent.objects.filter(pk=intent.pk).update(status=Status.APPROVED)
+    with pytest.raises(Problem) as refused:
+        claim(intent.pk, agent=in_force_as(key))
+    assert refused.value.kind == "integrity-failed"
+
+
+def test_nobody_decides_on_a_text_that_was_altered():
+    intent = make_intent(action="a.b")
+    Intent.objects.filter(pk=intent.pk).update(canonical=rewrite(intent, payload={"amount": "1.00"}))
+    with pytest.raises(Problem) as refused:
+        decide(intent.pk, by=make_user(None, "reviewers"), vote="approve", digest=intent.digest)
+    assert refused.value.kind == "integrity-failed"
