@@ -55,7 +55,17 @@ class EventAdmin(EvidenceAdmin):
     list_display_links = ["time"]
     search_fields = ["=id", "=subject_id", "=intent_id", "=request_id"]
     search_help_text = "An exact id: event, subject, intent or request"
-    fields = ["time", "meaning", "actor", "subject", "agent", "shown_action", "intent", "request", "shown_content"]
+    fields = [
+        "time",
+        "meaning",
+        "actor",
+        "subject",
+        "agent",
+        "shown_action",
+        "intent",
+        "shown_request",
+        "shown_content",
+    ]
     fields += ["history_row", "shown_line"]
     readonly_fields = fields
 
@@ -95,7 +105,7 @@ class EventAdmin(EvidenceAdmin):
         return format_html('<a href="{}{}">{}</a>', url, event.intent_id, event.intent_id) if event.intent_id else "–"
 
     @admin.display(description="Request")
-    def request(self, event: Event) -> SafeString | str:
+    def shown_request(self, event: Event) -> SafeString | str:
         return visible(event.request_id) if event.request_id else _NOTHING
 
     @admin.display(description="Line, laid out")

@@ -110,7 +110,7 @@ class ExportRun(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.dataset} ({self.format}) by {self.exported_by}"
+        return f"{self.dataset} ({self.format}), export {self.pk}"
 
     @property
     def state(self) -> str:
