@@ -12,7 +12,6 @@ READY := $(VENV)/.ready
 TYPED := audit intents reviews zehrava_site sdk/src/zehrava
 
 export PYTHONUNBUFFERED := 1
-export DJANGO_SETTINGS_MODULE ?= zehrava_site.settings
 
 .PHONY: help run demo test bench chaos screenshots lint format types clean constraints environment
 

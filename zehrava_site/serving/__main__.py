@@ -1,0 +1,160 @@
+"""`make run`: prepare the data, start the processes, say where the portal is, and keep it up until told to stop."""
+
+import argparse
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Iterable
+from pathlib import Path
+from types import FrameType
+
+from zehrava_site.serving.lifeline import end_with_parent
+from zehrava_site.serving.supervision import Program, programs, write_configuration
+
+PATIENCE = 60.0  # seconds until the first answer
+STOPPING = 25.0  # seconds until what will not stop is killed
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m zehrava_site.serving", description=__doc__)
+    parser.add_argument("--host", default=os.environ.get("HOST") or "127.0.0.1")
+    parser.add_argument("--port", type=int, default=os.environ.get("PORT") or 8000)
+    wanted = parser.parse_args()
+    address = f"http://{f'[{wanted.host}]' if ':' in wanted.host else wanted.host}:{wanted.port}"
+
+    if reason := cannot_listen(wanted.host, wanted.port):
+        say(f"Cannot serve on {wanted.host}:{wanted.port}: {reason}. Choose another port: make run PORT=8010")
+        return 1
+    os.environ.setdefault("ZEHRAVA_BASE_URL", address)
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "zehrava_site.settings")
+    if not prepare():
+        return 1
+
+    from django.conf import settings
+
+    folder = Path(settings.DATA_DIR) / "run" / str(wanted.port)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    say("Starting the web server and the worker ...")
+    return Portal(folder, programs(folder, host=wanted.host, port=wanted.port), address).run()
+
+
+class Portal:
+    """Supervisor, what it prints, and how it ends."""
+
+    def __init__(self, folder: Path, processes: list[Program], address: str) -> None:
+        self.processes = processes
+        self.address = address
+        self.configuration = write_configuration(folder, processes)
+        self.stopping = threading.Event()
+
+    def run(self) -> int:
+        """Keep supervisor running until SIGINT, SIGTERM or SIGHUP; returns the exit status."""
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, self._stop)
+        for process in self.processes:
+            _follow(process)
+        threading.Thread(target=self._announce, daemon=True).start()
+        while not self.stopping.is_set():
+            supervisor = subprocess.Popen(
+                [sys.executable, "-m", "supervisor.supervisord", "-n", "-c", str(self.configuration)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                preexec_fn=end_with_parent,
+            )
+            assert supervisor.stdout is not None
+            threading.Thread(target=_print, args=("run", supervisor.stdout), daemon=True).start()
+            while supervisor.poll() is None and not self.stopping.wait(0.2):
+                pass
+            if self.stopping.is_set():
+                _end(supervisor)
+            else:
+                say("The supervisor died; starting it again.")
+                self.stopping.wait(1.0)
+        say("Stopped.")
+        return 0
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        self.stopping.set()
+
+    def _announce(self) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while not self.stopping.wait(0.2):
+            if answers(f"{self.address}/healthz"):
+                say(f"Zehrava answers at {self.address}/admin/ — Ctrl-C stops it.")
+                return
+            if time.monotonic() > deadline:
+                say(f"{self.address}/healthz has not answered for {PATIENCE:g} seconds: the lines above say why.")
+                return
+
+
+def prepare() -> bool:
+    """Bring the database up to date and make what every installation needs; False where that failed and said why."""
+    for text, command in (
+        ("Preparing the database ...", ["migrate", "--verbosity", "0"]),
+        ("Preparing groups, keys and the first administrator ...", ["bootstrap"]),
+    ):
+        say(text)
+        if subprocess.run([sys.executable, "manage.py", *command], check=False).returncode:
+            say(f"This failed: manage.py {' '.join(command)}")
+            return False
+    return True
+
+
+def cannot_listen(host: str, port: int) -> str | None:
+    """Why nothing can listen there; None where it can."""
+    try:
+        family, kind, protocol, _, where = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as attempt:
+            attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            attempt.bind(where)
+    except (OSError, OverflowError) as error:
+        return getattr(error, "strerror", None) or str(error)
+    return None
+
+
+def answers(url: str) -> bool:
+    """Whether a GET is answered with a success; never by way of a proxy."""
+    try:
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=2) as answer:
+            return 200 <= answer.status < 300
+    except OSError:
+        return False
+
+
+def say(text: str) -> None:
+    print(text, flush=True)
+
+
+def _follow(process: Program) -> None:
+    """Print what a process prints. The pipe has a name, since supervisor closes those it inherits."""
+    process.output.unlink(missing_ok=True)
+    os.mkfifo(process.output, 0o600)
+    # Open for writing too, so that it never ends while the process is started again.
+    pipe = os.fdopen(os.open(process.output, os.O_RDWR), "r", encoding="utf-8", errors="replace")
+    threading.Thread(target=_print, args=(process.name, pipe), daemon=True).start()
+
+
+def _print(name: str, lines: Iterable[str]) -> None:
+    for line in lines:
+        sys.stdout.write(f"{name:>6} | {line}")
+        sys.stdout.flush()
+
+
+def _end(supervisor: "subprocess.Popen[str]") -> None:
+    supervisor.terminate()
+    try:
+        supervisor.wait(STOPPING)
+    except subprocess.TimeoutExpired:
+        supervisor.kill()
+        supervisor.wait()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

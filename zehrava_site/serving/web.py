@@ -1,0 +1,8 @@
+"""What each web process of `make run` serves: the portal, ending with the server that started it."""
+
+from zehrava_site.asgi import application
+from zehrava_site.serving.lifeline import end_with_parent
+
+end_with_parent()
+
+__all__ = ["application"]
