@@ -51,7 +51,8 @@ def carry_out(order: Order, *, seconds: float) -> Outcome:
         result = {"message_id": message.extra_headers["Message-ID"], "recipients": len(message.recipients())}
         backend: BaseEmailBackend = get_connection(fail_silently=False)
         deadline.left()
-    if isinstance(backend, SMTPBackend):
+    # A subclass may sign or reroute what it sends: those are asked like any other backend.
+    if type(backend) is SMTPBackend:
         return _by_smtp(backend, message, content, deadline, result)
     return _by_backend(backend, message, result)
 
@@ -90,7 +91,7 @@ def _by_smtp(
     if refused:
         result |= _listed(refused)
     try:
-        return _text(smtp, content, deadline, result)
+        return _text(smtp, content, result)
     finally:
         _hang_up(backend)
 
@@ -116,7 +117,7 @@ def _envelope(smtp: smtplib.SMTP, sender: str, recipients: list[str], size: int,
     return refused
 
 
-def _text(smtp: smtplib.SMTP, content: bytes, deadline: Deadline, result: dict[str, Any]) -> Outcome:
+def _text(smtp: smtplib.SMTP, content: bytes, result: dict[str, Any]) -> Outcome:
     """Send the text; from here on only an answer of the server tells what happened."""
     try:
         code, _ = smtp.data(content)

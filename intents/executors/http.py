@@ -159,7 +159,9 @@ def _text(content: bytes, *, cut: bool) -> str | None:
 
 def _echoes(content: bytes, secret: str) -> bool:
     """Whether the content repeats the secret, as it is or as JSON or a URL would write it."""
-    return any(form.encode() in content for form in (secret, json.dumps(secret)[1:-1], quote(secret, safe="")))
+    quoted = json.dumps(secret)[1:-1]
+    forms = (secret, quoted, quoted.replace("/", "\\/"), quote(secret, safe=""))
+    return any(form.encode() in content for form in forms)
 
 
 def _method(block: dict[str, Any]) -> str:
