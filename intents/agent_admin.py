@@ -170,7 +170,7 @@ class AgentAdmin(GovernedAdmin):
         if request.method != "POST":
             consequences = (
                 "Every request of the agent is refused from the next one on, until you resume it.",
-                "What it may do nothing about any more: approved intents that it was to carry out itself expire.",
+                "None of its approved intents is started while it is suspended; those whose time runs out meanwhile expire.",
             )
             question = Question(f"Suspend {agent.name}", consequences, "Suspend agent", danger=True)
             return self.confirm(request, agent, question)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -270,6 +271,23 @@ class DocumentAdmin(GovernedAdmin):
         return document, version
 
 
+# The text of a version never changes, and reading it again for every row of every list would take long.
+@functools.lru_cache(maxsize=256)
+def _count_rules(text: str) -> str:
+    try:
+        return str(len(documents.parse_policy(text).rules))
+    except DocumentError:
+        return "cannot be read: nothing is allowed by it"
+
+
+@functools.lru_cache(maxsize=256)
+def _read_action_type(text: str) -> Any:
+    try:
+        return documents.parse_action_type(text)
+    except DocumentError:
+        return None
+
+
 @admin.register(Policy)
 class PolicyAdmin(DocumentAdmin):
     form = PolicyForm
@@ -292,10 +310,7 @@ class PolicyAdmin(DocumentAdmin):
     def rule_count(self, policy: Policy) -> str:
         if policy.active is None:
             return "-"
-        try:
-            return str(len(documents.parse_policy(policy.active.text).rules))
-        except DocumentError:
-            return "cannot be read: nothing is allowed by it"
+        return _count_rules(policy.active.text)
 
 
 @admin.register(ActionType)
@@ -318,17 +333,10 @@ class ActionTypeAdmin(DocumentAdmin):
 
     @display(description="title")
     def title(self, action_type: ActionType) -> Any:
-        parsed = self._parsed(action_type)
+        parsed = action_type.active and _read_action_type(action_type.active.text)
         return visible(parsed.title) if parsed and parsed.title else "-"
 
     @display(description="carried out by")
     def executor(self, action_type: ActionType) -> str:
-        parsed = self._parsed(action_type)
+        parsed = action_type.active and _read_action_type(action_type.active.text)
         return f"the portal: {parsed.executor}" if parsed and parsed.executor else "the agent"
-
-    @staticmethod
-    def _parsed(action_type: ActionType) -> Any:
-        try:
-            return action_type.active and documents.parse_action_type(action_type.active.text)
-        except DocumentError:
-            return None

@@ -23,5 +23,5 @@ class Command(AnsweringCommand):
         _, key = create_key(agent, by=self.actor)
         return Answer(
             {"id": agent.id, "name": agent.name, "key": key},
-            f"One more key for {agent.name}, shown this once:\n\n    {key}\n\nTo revoke one, open the agent in the admin.",
+            f"One more key for {agent.name}, shown this once:\n\n    {key}\n\nRevoke keys on its page in the admin.",
         )
