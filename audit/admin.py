@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -33,7 +34,7 @@ _KIND_OF_CHANGE = {"+": "created", "~": "changed", "-": "deleted"}
 class EvidenceAdmin(ReadOnlyAdmin, ModelAdmin):
     """The common part: read-only, the exports' filters, exact times."""
 
-    list_filter = EXPORT_FILTERS
+    list_filter: Sequence[Any] = EXPORT_FILTERS
     list_filter_submit = True
     actions_list = ["export"]
 
@@ -199,7 +200,7 @@ class HistoryRowAdmin(EvidenceAdmin):
         values = canonical_rows.as_object(row)
         lines = (
             (column.name, _shown(values[column.name]) if column.name in values else "null")
-            for column in canonical_rows.columns(type(row))
+            for column in canonical_rows.columns(self.model)
         )
         return format_html(
             '<dl class="zhv-lines">{}</dl>', format_html_join("", "<dt><b>{}</b></dt><dd>{}</dd>", lines)

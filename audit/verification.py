@@ -73,7 +73,7 @@ def _batches(rows: QuerySet) -> Iterator[list[Any]]:
 def _accepted_changes(model: type[Model]) -> Iterator[Finding]:
     """Try to change one row in a transaction that is rolled back whatever happens."""
     table = connection.ops.quote_name(model._meta.db_table)
-    key = connection.ops.quote_name(model._meta.pk.column)  # type: ignore[union-attr]
+    key = connection.ops.quote_name(str(model._meta.pk.column))
     one_row = f"WHERE {key} = (SELECT min({key}) FROM {table})"
     for verb, statement in (
         ("UPDATE", f"UPDATE {table} SET {key} = {key} {one_row}"),

@@ -255,3 +255,35 @@ def test_recording_nothing_writes_nothing(db):
 def test_an_event_type_needs_a_dotted_name():
     with pytest.raises(ValueError, match="dotted"):
         ledger.register({"Proposed": "An intent."})
+
+
+@pytest.mark.django_db(transaction=True)
+def test_without_any_transaction_around_it_a_plain_save_still_stands_or_falls_with_its_event(monkeypatch):
+    make_run().save()
+    assert Event.objects.count() == RunHistory.objects.count() == 1
+    monkeypatch.delitem(ledger.EVENTS, "export_run.created")
+    monkeypatch.delitem(ledger.EVENTS, "export_run.deleted")
+    with pytest.raises(ValueError, match=r"export_run\.created"):
+        make_run().save()
+    with pytest.raises(ValueError, match=r"export_run\.deleted"):
+        ExportRun.objects.get().delete()
+    assert ExportRun.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_ledger_save_and_delete_bring_a_transaction_of_their_own():
+    row = make_run()
+    ledger.save(row, "export.started", by=SWEEPER)
+    with pytest.raises(ValueError, match="not a registered event type"):
+        ledger.delete(row, "export.forgotten", by=SWEEPER)
+    with pytest.raises(TransactionManagementError):
+        ledger.record(ledger.Change("export.finished", row, SWEEPER))
+    assert ExportRun.objects.count() == Event.objects.count() == 1
+
+
+def test_simple_historys_bulk_writer_is_shut_because_it_knows_no_ledger(run):
+    from simple_history.utils import bulk_create_with_history
+
+    with pytest.raises(NotImplementedError, match=r"ledger\.record"), transaction.atomic():
+        bulk_create_with_history([make_run()], ExportRun)
+    assert ExportRun.objects.count() == 1
