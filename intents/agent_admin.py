@@ -170,7 +170,7 @@ class AgentAdmin(GovernedAdmin):
         if request.method != "POST":
             consequences = (
                 "Every request of the agent is refused from the next one on, until you resume it.",
-                "None of its approved intents is started while it is suspended; those whose time runs out meanwhile expire.",
+                "None of its approved intents starts while it is suspended; those whose time runs out expire.",
             )
             question = Question(f"Suspend {agent.name}", consequences, "Suspend agent", danger=True)
             return self.confirm(request, agent, question)

@@ -45,6 +45,8 @@ def register_agent(
     agent = Agent(
         id=ids.new("agt", at=clock.now()), name=name, owner=owner, description=description, environment=environment
     )
+    if Agent.objects.filter(name=name).exists():
+        raise Problem("invalid", f"There is an agent called {name!r} already: choose another name.", path="/name")
     _check_owner(owner)
     _validate(agent)
     ledger.save(agent, "agent.created", by=by, facts={"owner": owner.pk, "environment": environment})

@@ -69,7 +69,7 @@ def _models(request: HttpRequest, title: str, *models: tuple[str, str, str]) -> 
     items = []
     for label, icon, model in models:
         app, name = model.split(".")
-        shown = request.user.has_perm(f"{app}.view_{name}") or request.user.has_perm(f"{app}.change_{name}")
+        shown = any(request.user.has_perm(f"{app}.{verb}_{name}") for verb in ("view", "change", "add"))
         items.append(_item(label, icon, f"admin:{app}_{name}_changelist", shown=shown))
     return {"title": title, "items": items}
 

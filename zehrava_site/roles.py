@@ -23,6 +23,8 @@ _SEE_WORK = (
     "intents.view_actiontype",
     "intents.view_actiontypeversion",
     "reviews.view_decision",
+    # Tokens of one's own; seeing and revoking other people's takes view and change.
+    "reviews.add_personaltoken",
 )
 _WRITE_RULES = (
     "intents.add_policy",
