@@ -45,7 +45,7 @@ LONGEST_LINK_TEXT = 120
 class IntentAdmin(ReadOnlyAdmin, ModelAdmin):  # type: ignore[misc]
     """Every intent, read-only for everyone; deciding has its own doors."""
 
-    list_display = ["what", "agent_name", "state", "risk", "target_shown", "created_at", "expires_at"]
+    list_display = ["what", "agent", "state", "risk", "target_shown", "asked"]
     list_display_links = ["what"]
     list_filter = [
         ("status", ChoicesCheckboxFilter),
@@ -55,12 +55,12 @@ class IntentAdmin(ReadOnlyAdmin, ModelAdmin):  # type: ignore[misc]
         ("created_at", RangeDateTimeFilter),
     ]
     list_filter_submit = True
-    list_select_related = ["action_type_version"]
+    list_select_related = ["action_type_version", "agent"]
     list_fullwidth = True
     search_fields = ["=id", "^agent_name", "^action"]
     search_help_text = "An id, or the beginning of an agent's name or of an action"
     ordering = ["-id"]
-    sortable_by = ["created_at", "expires_at", "risk"]
+    sortable_by = ["asked", "risk"]
 
     # --- who may look ---
 
@@ -92,6 +92,10 @@ class IntentAdmin(ReadOnlyAdmin, ModelAdmin):  # type: ignore[misc]
     @admin.display(description="Target")
     def target_shown(self, intent: Intent) -> SafeString | str:
         return visible(intent.target) if intent.target else "–"
+
+    @admin.display(description="Asked (UTC)", ordering="id")
+    def asked(self, intent: Intent) -> SafeString:
+        return format_html('<span class="zhv-nowrap">{}</span>', intent.created_at.strftime("%d %b %Y, %H:%M"))
 
     # --- one intent ---
 

@@ -150,7 +150,8 @@ def _field_value(field: Mapping[str, str], payload: Any) -> tuple[SafeString, st
         return format_html("{} <span class='zhv-claimed'>({})</span>", mark_safe(listed), _size(value)), shown_as
     if isinstance(value, dict | list):
         return format_html("<span class='zhv-mute'>{}, listed below</span>", _size(value)), "text"
-    return text(_plain(value)), shown_as
+    plain = _plain(value)
+    return text(grouped(plain) if shown_as == "money" else plain), shown_as
 
 
 def _find(value: Any, steps: list[str]) -> tuple[bool, Any]:

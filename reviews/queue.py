@@ -19,7 +19,7 @@ _ON_NOBODYS_BEHALF = '"on_behalf_of":null'
 
 
 def pending() -> QuerySet[Intent]:
-    """What can still be decided, most urgent first. A deadline that has passed counts at once, not from the next sweep."""
+    """What can still be decided, most urgent first. A deadline counts when it passes, not when the sweeper comes by."""
     return Intent.objects.filter(status=Status.PENDING_APPROVAL, expires_at__gt=clock.now()).order_by(*URGENCY)
 
 

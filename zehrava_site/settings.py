@@ -78,7 +78,8 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 8_388_608
 # --- applications --------------------------------------------------------------------------------------------------
 
 INSTALLED_APPS = [
-    "unfold",
+    # Without its own site: ours is an unfold site already.
+    "unfold.apps.BasicAppConfig",
     "unfold.contrib.filters",
     "unfold.contrib.forms",
     "unfold.contrib.simple_history",

@@ -1,0 +1,45 @@
+"""People, agents and intents around the desk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+
+from tests.factories import make_agent, make_user
+from zehrava_site import roles
+
+
+@pytest.fixture(autouse=True)
+def _roles(db: None) -> None:
+    roles.install()
+
+
+@pytest.fixture
+def owner() -> User:
+    return make_user("olivia")
+
+
+@pytest.fixture
+def key(owner: User) -> str:
+    """The key of an agent that olivia owns."""
+    return make_agent("billing-agent", owner=owner)[1]
+
+
+@pytest.fixture
+def rita() -> User:
+    return make_user("rita", "reviewers")
+
+
+@pytest.fixture
+def signed_in() -> Callable[[User], Client]:
+    """A browser of this person, without a browser."""
+
+    def sign_in(person: User) -> Client:
+        client = Client()
+        client.force_login(person)
+        return client
+
+    return sign_in

@@ -1,0 +1,170 @@
+"""What waits for whom."""
+
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from audit import clock
+from intents.models import Intent
+from reviews.decisions import decide
+from reviews.models import Decision
+from reviews.queue import waiting_for
+from tests.factories import load_action_type, load_policy, make_agent, make_intent, make_user
+
+TWO_GROUPS = """
+name: two-groups
+match: {actions: [stripe.refund]}
+rules:
+  - id: all
+    effect: require_approval
+    reason: "money goes out"
+    approval: {all_of: [{group: finance}, {group: security}]}
+"""
+
+
+def test_a_reviewer_lands_on_what_waits_with_everything_to_judge_its_urgency(signed_in, rita, key):
+    load_policy(TWO_GROUPS)
+    rita.groups.create(name="finance")
+    intent = make_intent(key, payload={"amount": "10.00"}, target="ch_1", records=3, on_behalf_of="carol")
+
+    page = signed_in(rita).get("/admin/").content.decode()
+
+    assert f"/admin/intents/intent/{intent.pk}/change/" in page
+    for words in ("stripe.refund → ch_1", "billing-agent", "carol", "3 records", "claimed", "medium risk"):
+        assert words in page
+    assert "two-groups v1 › all: money goes out" in " ".join(page.split()).replace("<bdi>", "").replace("</bdi>", "")
+    assert "needs 1 of finance and 1 of security" in page.replace("<bdi>", "").replace("</bdi>", "")
+    assert "0 of 2 given" in page
+    assert "Ordered by risk" in page
+
+
+def test_most_could_go_wrong_comes_first_and_then_least_time_left(rita, key):
+    calm = make_intent(key, payload={"n": 1}, expires_in="10m")
+    soon = make_intent(key, payload={"n": 2}, expires_in="5m")
+    grave = make_intent(key, payload={"n": 3}, value={"amount": "90000.00", "currency": "EUR"})
+
+    assert waiting_for(rita) == (grave.pk, soon.pk, calm.pk)
+
+
+def test_an_owner_never_finds_their_own_agents_intents_waiting_for_them(owner, key):
+    owner.groups.create(name="reviewers-too")
+    owner.groups.add(*make_user(None, "reviewers").groups.all())
+    make_intent(key)
+
+    assert waiting_for(owner) == ()
+
+
+def test_a_vote_takes_an_intent_off_the_voters_desk_and_leaves_it_on_the_others(key):
+    load_policy(TWO_GROUPS.replace("{group: finance}", "{group: finance, count: 2}"))
+    first, second = make_user("first", "finance"), make_user("second", "finance")
+    intent = make_intent(key)
+
+    decide(intent.pk, by=first, vote="approve", digest=intent.digest)
+
+    assert waiting_for(first) == ()
+    assert waiting_for(second) == (intent.pk,)
+
+
+def test_who_could_only_fill_a_seat_that_is_filled_already_has_nothing_to_do(key):
+    load_policy(TWO_GROUPS)
+    first, second, third = make_user("first", "finance"), make_user("second", "finance"), make_user("third", "security")
+    intent = make_intent(key)
+
+    decide(intent.pk, by=first, vote="approve", digest=intent.digest)
+
+    assert waiting_for(second) == ()
+    assert waiting_for(third) == (intent.pk,)
+
+
+def test_an_intent_does_not_wait_for_the_person_it_is_proposed_for(rita, key):
+    make_intent(key, on_behalf_of="Rita")
+
+    assert waiting_for(rita) == ()
+
+
+def test_a_payload_cannot_hide_an_intent_by_naming_the_reviewer(rita, key):
+    intent = make_intent(key, payload={"on_behalf_of": "rita", "note": '"on_behalf_of":"rita"'})
+
+    assert waiting_for(rita) == (intent.pk,)
+
+
+def test_what_has_run_out_of_time_waits_for_nobody_even_before_the_sweeper_comes(rita, key):
+    intent = make_intent(key)
+    Intent.objects.filter(pk=intent.pk).update(
+        created_at=clock.now() - timedelta(hours=2), expires_at=clock.now() - timedelta(hours=1)
+    )
+
+    assert waiting_for(rita) == ()
+
+
+def test_groups_that_decide_nothing_are_told_so_and_what_to_do(signed_in):
+    page = signed_in(make_user("audrey", "auditors")).get("/admin/").content.decode()
+
+    assert "Only what a policy asks of these groups would wait for you here" in page
+    assert "An administrator can add you" in page
+
+
+def test_an_empty_desk_says_what_to_do_next(signed_in, rita):
+    page = signed_in(rita).get("/admin/").content.decode()
+
+    assert "Nothing waits for you" in page
+    assert "/admin/intents/intent/" in page
+
+
+@pytest.mark.parametrize("tab", ["mine", "all", "person", "decided"])
+def test_fifty_intents_cost_no_more_queries_than_five_and_never_more_than_twenty(signed_in, rita, key, tab):
+    load_action_type("name: stripe.refund\npresent: {title: 'Refund {payload.n}'}\n")
+    others = [make_agent(f"agent-of-{number}")[1] for number in range(4)]
+    client = signed_in(rita)
+    client.get("/admin/")
+
+    def queries() -> int:
+        with CaptureQueriesContext(
+            connection,
+        ) as captured:
+            assert client.get(f"/admin/?tab={tab}").status_code == 200
+        return len(captured)
+
+    def add(count: int) -> None:
+        for number in range(count):
+            intent = make_intent(
+                (key, *others)[number % 5], payload={"n": Intent.objects.count()}, on_behalf_of="carol"
+            )
+            if tab == "decided" and number % 2:
+                decide(intent.pk, by=rita, vote="reject", digest=intent.digest, rationale="No.")
+
+    add(5)
+    few = queries()
+    add(45)
+    many = queries()
+
+    assert Intent.objects.count() == 50
+    assert many <= few
+    assert many <= 20
+
+
+def test_a_page_has_twenty_five_and_the_next_one_the_rest(signed_in, rita, key):
+    for number in range(30):
+        make_intent(key, payload={"n": number})
+    client = signed_in(rita)
+
+    first, second = client.get("/admin/"), client.get("/admin/?page=2")
+
+    def shown(response) -> set[str]:
+        return {card.intent.pk for card in response.context["desk"].cards}
+
+    assert (len(shown(first)), len(shown(second))) == (25, 5)
+    assert not shown(first) & shown(second)
+
+
+def test_what_people_decided_is_listed_with_its_outcome(signed_in, rita, key):
+    intent = make_intent(key)
+    decide(intent.pk, by=rita, vote="reject", digest=intent.digest, rationale="No.")
+    assert Decision.objects.count() == 1
+
+    page = signed_in(rita).get("/admin/?tab=decided").content.decode()
+
+    assert intent.pk in page
+    assert "Rejected" in page
