@@ -1,4 +1,4 @@
-"""The ``zehrava`` command; works without the portal. Errors are ``file:line:column: path: message`` on standard error."""
+"""The ``zehrava`` command, for work without the portal. Errors read ``file:line:column: path: message``."""
 
 from __future__ import annotations
 

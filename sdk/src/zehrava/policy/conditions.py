@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime
 import logging
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -217,7 +217,7 @@ class Reads:
         return cel.Context(variables, _ENVIRONMENT_FUNCTIONS)
 
 
-_ENVIRONMENT_FUNCTIONS = {**FUNCTIONS, _WALK: members}
+_ENVIRONMENT_FUNCTIONS: dict[str, Callable[..., Any]] = {**FUNCTIONS, _WALK: members}
 
 
 def _compile(source: str) -> Any:
@@ -466,6 +466,8 @@ def _explain(error: BaseException) -> str:
         return call[1][:300]
     if detail.startswith("No such overload"):
         return "values of different kinds cannot be compared or combined"
+    if detail.startswith("Unexpected type"):
+        return "a value is not of the kind that the condition expects: something was looked up in what has no members"
     return detail.split("\n")[0][:300] or type(error).__name__
 
 

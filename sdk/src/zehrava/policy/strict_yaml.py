@@ -16,7 +16,7 @@ from .errors import DocumentError, Fault
 
 MAX_BYTES = 256 * 1024
 MAX_DEPTH = 32
-MAX_NODES = 50_000
+MAX_NODES = 25_000
 MAX_INTEGER = 2**53 - 1
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

@@ -1,0 +1,161 @@
+"""Conditions are checked before they are believed."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+import pytest
+
+from zehrava.policy import Policy, PolicyError, PolicySet, Verdict
+
+NOW = datetime.datetime(2026, 3, 7, 12, 0, tzinfo=datetime.UTC)
+AGENT = {"id": "agt_1", "name": "billing-1", "owner": "mia", "environment": "production", "tier": "gold", "labels": {}}
+
+
+def document(condition: str, effect: str = "allow") -> str:
+    quoted = condition.replace("\\", "\\\\").replace('"', '\\"')
+    return f'name: p\nmatch: {{actions: ["*"]}}\nrules:\n  - {{id: a, effect: {effect}, when: "{quoted}"}}\ndefault: block\n'
+
+
+def verdict(condition: str, payload: Any, effect: str = "allow", **intent: Any) -> Verdict:
+    policies = PolicySet.parse(document(condition, effect))
+    return policies.evaluate(**{"action": "x.y", "payload": payload, "agent": AGENT, "now": NOW, **intent})
+
+
+@pytest.mark.parametrize(
+    ("condition", "reason"),
+    [
+        ("paylod.x == 1", "unknown variable 'paylod'"),
+        ("usage.x == 1", "unknown variable 'usage'"),
+        ("payload.l.all(x, y > 1)", "unknown variable 'y'"),
+        ("payload.l.all(x, x > 1) && x > 1", "unknown variable 'x'"),
+        ("payload.l.all(payload, payload > 1)", "is taken"),
+        ("foo(payload.x)", "unknown function 'foo'"),
+        ("payload.x.foo()", "unknown function 'foo'"),
+        ("members__(payload.x).all(x, true)", "unknown function 'members__'"),
+        ("payload.l.map(x, x) == []", "not supported yet"),
+        ("payload.l.filter(x, true) == []", "not supported yet"),
+        ("payload.l.all(x, payload.l.all(y, y == x))", "a walk inside a walk"),
+        ("payload.l.all(x, x.all(y, x.all(z, z == y)))", "a walk inside a walk"),
+        ("Foo{a: 1} == 1", "not supported"),
+        (".payload.x == 1", "follows nothing"),
+        ("payload.x ==", "not a condition"),
+        ("payload.x = 1", "not a condition"),
+        ("(payload.x == 1", "never closed"),
+        ("payload.x == 1)", "closes nothing"),
+        ("payload.?x == 1", "unknown variable"),
+        ("  ", "empty"),
+        ('amount("5oo") > amount(payload.x)', "an amount is written like"),
+        ('payload.x.matches("(")', "not a pattern"),
+        ("payload.x.matches(payload.y)", "written out"),
+        ('payload.x.matches("a{1000}")', "repeats at most"),
+        ('payload.x.matches("(a{20}){20}")', "repeats at most"),
+        ("true" + " || true" * 128, "at most 256"),
+        ("(" * 33 + "true" + ")" * 33, "at most 32 deep"),
+        ("!" * 40 + "true", "at most 32 deep"),
+        ('"' + "a" * 2000 + '" == ""', "at most 2000 characters"),
+    ],
+)
+def test_a_condition_that_cannot_work_does_not_load(condition: str, reason: str) -> None:
+    with pytest.raises(PolicyError) as caught:
+        Policy.parse(document(condition))
+    assert caught.value.path == "rules[0].when"
+    assert (caught.value.line, caught.value.column) == (4, 34)
+    assert reason in caught.value.reason
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "true" + " || true" * 127,
+        "(" * 31 + "true" + ")" * 31,
+        'payload.l.all(x, x.tags.exists(t, t == "a" || size(t) > 0))',
+        'payload.l.exists(x, ["a", "b"].exists(y, y == x.sku)) || true',
+        'payload["x y"] == 1 || true',
+        "has(payload.x) && payload.x > 0 || true // because",
+        "now > timestamp('2020-01-01T00:00:00Z')",
+        'payload.s.matches(r"^\\d+$") || true',
+        "payload.s.size() > 0 || true",
+        "agent.labels.team == 'x' || intent.summary_length == 0",
+        "type(payload.s) == string",
+        "{'a': payload.s}.a == payload.s",
+    ],
+)
+def test_a_condition_within_the_bounds_loads_and_holds(condition: str) -> None:
+    payload = {"l": [{"sku": "a", "tags": ["a", "b"]}], "s": "12"}
+    assert verdict(condition, payload).effect == "allow"
+
+
+@pytest.mark.parametrize(
+    ("condition", "payload", "reason"),
+    [
+        ("payload.missing > 1", {}, "there is no 'missing'"),
+        ("payload.a > 1", {"a": "x"}, "different kinds"),
+        ("payload.a > 1", {"a": None}, "different kinds"),
+        ("payload.a", {"a": "yes"}, "gives a string, not true or false"),
+        ("payload.a", {"a": 1}, "gives a number"),
+        ("payload.a", {"a": None}, "gives null"),
+        ("payload.a / payload.b > 1", {"a": 1, "b": 0}, "zero"),
+        ("payload.a > 1", [1], "has no members"),
+        ("payload.a.all(x, x > 1)", {"a": 7}, "only a list or a map"),
+        ('amount(payload.a) > amount("5")', {"a": "5 EUR"}, "an amount is written like"),
+        ('amount(payload.a) > amount("5")', {"a": True}, "an amount is a number or a decimal string"),
+        ("amount(payload.a) > 5", {"a": "7"}, "different kinds"),
+        ('domain(payload.a) == "x.com"', {"a": "a@b@x.com"}, "exactly one @"),
+        ('glob(payload.a, "*")', {"a": 5}, "glob() compares"),
+        ("payload.a > 1.0", {"a": float("nan")}, "not a number"),
+        ("payload.a > 1", {"a": 2**53}, "2^53-1"),
+        ("true", {"a": {1: 2}}, "key that is not a string"),
+        ("true", {"a": {1, 2}}, "not JSON"),
+        ("intent.records > 5", {}, "different kinds"),
+        ("agent.owner == agent.nickname", {}, "there is no 'nickname'"),
+        ("context.reason == 'x'", {}, "there is no 'reason'"),
+    ],
+)
+def test_an_error_asks_where_the_rule_would_allow(condition: str, payload: Any, reason: str) -> None:
+    said = verdict(condition, payload)
+    assert said.effect == "require_approval"
+    assert reason in said.reason
+    assert said.requirement["all_of"] == [{"group": "reviewers", "count": 1}]
+
+
+@pytest.mark.parametrize(("effect", "expected"), [("block", "block"), ("allow", "require_approval")])
+def test_an_error_blocks_in_a_block_rule_and_is_never_a_non_match(effect: str, expected: str) -> None:
+    said = verdict("payload.missing > 1", {}, effect)
+    assert (said.effect, said.rule) == (expected, "a")
+    assert said.trace == (
+        {"policy": "p", "version": 1, "rule": "a", "effect": effect, "held": "error", "error": "there is no 'missing'"},
+    )
+
+
+def test_a_condition_sees_the_intent_and_the_trusted_attributes_of_the_agent() -> None:
+    condition = (
+        'intent.action == "x.y" && intent.target == "t" && intent.records == 3 && intent.value.amount == "9" '
+        '&& intent.summary_length == 5 && "a" in intent.tags && intent.on_behalf_of == "kim" '
+        '&& intent.execution_mode == "agent" && agent.tier == "gold" && context.note == "n"'
+    )
+    intent = {
+        "target": "t",
+        "records": 3,
+        "value": {"amount": "9", "currency": "EUR"},
+        "summary": "hello",
+        "tags": ["a"],
+        "on_behalf_of": "kim",
+        "execution_mode": "agent",
+        "context": {"note": "n"},
+    }
+    assert verdict(condition, {}, **intent).effect == "allow"
+
+
+def test_what_the_agent_says_about_itself_is_not_what_conditions_see_of_it() -> None:
+    said = verdict("agent.trusted == true", {}, agent={**AGENT, "trusted": True})
+    assert said.effect == "require_approval"
+
+
+def test_a_failing_function_does_not_write_the_payload_to_the_log(
+    caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    verdict('amount(payload.a) > amount("5")', {"a": "not-an-amount"})
+    assert caplog.text == ""
+    assert capfd.readouterr() == ("", "")
