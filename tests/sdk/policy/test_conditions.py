@@ -15,7 +15,8 @@ AGENT = {"id": "agt_1", "name": "billing-1", "owner": "mia", "environment": "pro
 
 def document(condition: str, effect: str = "allow") -> str:
     quoted = condition.replace("\\", "\\\\").replace('"', '\\"')
-    return f'name: p\nmatch: {{actions: ["*"]}}\nrules:\n  - {{id: a, effect: {effect}, when: "{quoted}"}}\ndefault: block\n'
+    rule = f'  - {{id: a, effect: {effect}, when: "{quoted}"}}'
+    return f'name: p\nmatch: {{actions: ["*"]}}\nrules:\n{rule}\ndefault: block\n'
 
 
 def verdict(condition: str, payload: Any, effect: str = "allow", **intent: Any) -> Verdict:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
@@ -89,4 +90,4 @@ def members(value: Any) -> list[Any]:
     raise TypeError("only a list or a map can be walked over")
 
 
-FUNCTIONS = {"amount": amount, "glob": glob, "domain": domain}
+FUNCTIONS: dict[str, Callable[..., Any]] = {"amount": amount, "glob": glob, "domain": domain}
