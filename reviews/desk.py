@@ -17,7 +17,7 @@ from intents.models import Intent, Status
 from reviews import presentation
 from reviews.entitlement import standing_of, votes_of
 from reviews.models import Decision
-from reviews.queue import pending, waiting_for
+from reviews.queue import groups_of_person, pending, waiting_for
 
 MINE, ALL, PERSON, DECIDED = "mine", "all", "person", "decided"
 PER_PAGE = 25
@@ -156,7 +156,7 @@ def _why_none(person: User) -> str:
     """Why nothing can wait for this person; empty where something can."""
     if person.groups.filter(permissions__codename="add_decision").exists():
         return ""
-    groups = sorted(person.groups.values_list("name", flat=True))
+    groups = sorted(groups_of_person(person))
     ask = "An administrator can add you to reviewers, or to a group that your policies name."
     if not groups:
         return f"You are in no group, so nothing can wait for you. {ask}"

@@ -17,7 +17,7 @@ from audit import clock
 from intents import integrity
 from intents.models import Execution, ExecutionState, Intent, Status
 from reviews import presentation
-from reviews.entitlement import Eligible, may_decide, standing_of, votes_of, who_may_decide
+from reviews.entitlement import Eligible, may_decide, standing_of, who_may_decide
 from reviews.models import Decision, Vote
 from reviews.presentation import text
 from reviews.queue import brings_forward
@@ -119,9 +119,10 @@ class IntentPage:
 def build(intent: Intent, person: User) -> IntentPage:
     """The page of `intent` (with `agent__owner` and `action_type_version` loaded) for this person."""
     now = clock.now()
-    decisions = list(Decision.objects.filter(intent=intent).order_by("id"))
+    rows = Decision.objects.filter(intent=intent).select_related("reviewer").prefetch_related("reviewer__groups")
+    decisions = list(rows.order_by("id"))
     executions = list(intent.executions.order_by("attempt"))
-    votes = votes_of([intent]).get(intent.pk, [])
+    votes = [decision for decision in decisions if decision.withdrawn_at is None]
     stood = standing_of(intent, votes)
     eligible = who_may_decide(intent)
     document = intent.document

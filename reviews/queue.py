@@ -25,7 +25,7 @@ def pending() -> QuerySet[Intent]:
 
 def waiting_for(person: User) -> tuple[str, ...]:
     """The ids of what waits for this person, most urgent first; at most six queries, however many there are."""
-    groups = set(person.groups.values_list("name", flat=True))
+    groups = groups_of_person(person)
     if not groups or not person.is_active:
         return ()
     voted = Decision.objects.filter(intent=OuterRef("pk"), reviewer=person, withdrawn_at=None)
@@ -46,6 +46,12 @@ def waiting_for(person: User) -> tuple[str, ...]:
     return tuple(pk for pk, *_ in candidates if pk not in closed)
 
 
+def groups_of_person(person: User) -> set[str]:
+    """The names of this person's groups, read once for all that a request asks of them."""
+    prefetch_related_objects([person], "groups")
+    return {group.name for group in person.groups.all()}
+
+
 def _proposed_for(person: User, ids: list[str]) -> set[str]:
     if not ids:
         return set()
@@ -58,12 +64,12 @@ def _without_a_seat(person: User, ids: list[str]) -> set[str]:
         return set()
     intents = list(Intent.objects.filter(pk__in=ids).select_related("agent").defer("canonical"))
     votes = votes_of(intents)
-    prefetch_related_objects([person], "groups")
     return {intent.pk for intent in intents if not brings_forward(intent, votes.get(intent.pk, []), person)}
 
 
 def brings_forward(intent: Intent, votes: list[Decision], person: User) -> bool:
     """Whether one more approval, this person's, would fill a seat that is still empty."""
+    groups_of_person(person)
     mine = Decision(
         intent=intent,
         reviewer=person,
