@@ -39,7 +39,8 @@ def main() -> int:
 
     folder = Path(settings.DATA_DIR) / "run" / str(wanted.port)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    say("Starting the web server and the worker ...")
+    Path(settings.STATIC_ROOT).mkdir(exist_ok=True)
+    say("Starting the web server, the worker and the scheduler ...")
     return Portal(folder, programs(folder, host=wanted.host, port=wanted.port), address).run()
 
 
@@ -66,7 +67,7 @@ class Portal:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,
-                preexec_fn=end_with_parent,
+                preexec_fn=lambda: end_with_parent(signal.SIGTERM),
             )
             assert supervisor.stdout is not None
             threading.Thread(target=_print, args=("run", supervisor.stdout), daemon=True).start()

@@ -11,10 +11,12 @@ import sys
 PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
-def end_with_parent(number: int = signal.SIGTERM) -> None:
+def end_with_parent(number: int = signal.SIGKILL) -> None:
     """Have the kernel send this process a signal when its parent dies. Elsewhere than on Linux it does nothing.
 
-    It outlives an exec and not a fork, so a process whose parent forks its children asks in each of them.
+    SIGKILL by default: what the process prints has nowhere to go any more, and a worker that is asked to stop then may
+    wait for ever. What it was executing is found by its lease, as after any other crash. The request outlives an exec
+    and not a fork, so a process whose parent forks its children asks in each of them.
     """
     if sys.platform != "linux":
         return

@@ -22,7 +22,7 @@ class Program:
 
 
 def programs(folder: Path, *, host: str, port: int) -> list[Program]:
-    """What makes up the portal on one machine: the web server, and one worker for every queue and the schedule."""
+    """What makes up the portal on one machine: the web server, one worker for every queue, and the schedule."""
     python = sys.executable
     tied = [python, "-m", lifeline.__name__]
     web = [
@@ -33,11 +33,16 @@ def programs(folder: Path, *, host: str, port: int) -> list[Program]:
         "zehrava_site.serving.web:application",
     ]  # fmt: skip
     worker = [
-        *tied, python, "-m", "celery", "-A", "zehrava_site.serving.worker", "worker", "--beat",
-        "--schedule", str(folder / "schedule"), "--pool", "prefork", "--loglevel", "INFO",
-        "--without-gossip", "--without-mingle", "--without-heartbeat",
+        *tied, python, "-m", "celery", "-A", "zehrava_site.serving.worker", "worker", "--pool", "prefork",
+        "--loglevel", "INFO", "--without-gossip", "--without-mingle", "--without-heartbeat",
     ]  # fmt: skip
-    return [Program("web", web, folder / "web.pipe"), Program("worker", worker, folder / "worker.pipe")]
+    # Not inside the worker (`worker --beat`), which works on without a scheduler that died and never brings it back.
+    beat = [
+        *tied, python, "-m", "celery", "-A", "zehrava_site", "beat", "--schedule", str(folder / "schedule"),
+        "--pidfile", "", "--loglevel", "WARNING",
+    ]  # fmt: skip
+    commands = {"web": web, "worker": worker, "beat": beat}
+    return [Program(name, command, folder / f"{name}.pipe") for name, command in commands.items()]
 
 
 def write_configuration(folder: Path, processes: list[Program]) -> Path:

@@ -1,0 +1,108 @@
+"""`python -m zehrava_site.serving`, which is what `make run` starts: it comes up, brings back what dies, and ends whole."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import suppress
+
+import pytest
+
+from tests.portal import ROOT, Portal, free_port
+
+pytestmark = [pytest.mark.process, pytest.mark.timeout(240)]
+
+
+class Run:
+    """What `make run` starts, and what it has printed."""
+
+    def __init__(self, folder, port):
+        self.port = port
+        self.log = folder / "run.log"
+        environment = Portal(folder, f"sqlite:///{folder / 'zehrava.sqlite3'}").environment
+        environment.pop("ZEHRAVA_BASE_URL")
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "zehrava_site.serving", "--port", str(port)],
+                cwd=ROOT,
+                env=environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+
+    def said(self):
+        return self.log.read_text()
+
+    def until(self, condition, seconds=90):
+        deadline = time.monotonic() + seconds
+        while not (found := condition()):
+            assert time.monotonic() < deadline, self.said()
+            time.sleep(0.1)
+        return found
+
+    def pids(self, name):
+        """The processes that supervisor has spawned under this name, oldest first."""
+        return [int(pid) for pid in re.findall(rf"spawned: '{name}' with pid (\d+)", self.said())]
+
+
+@pytest.fixture
+def run(tmp_path):
+    runs = []
+
+    def start(port=None):
+        folder = tmp_path / str(len(runs))
+        folder.mkdir()
+        runs.append(Run(folder, port or free_port()))
+        return runs[-1]
+
+    yield start
+    for each in runs:
+        with suppress(ProcessLookupError):
+            each.process.kill()
+        each.process.wait()
+
+
+def alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_it_says_where_it_is_brings_back_what_dies_and_leaves_nothing(run):
+    portal = run()
+    portal.until(lambda: f"answers at http://127.0.0.1:{portal.port}/admin/" in portal.said())
+    assert "Password" in portal.said()
+    first = {name: portal.pids(name)[0] for name in ("web", "worker", "beat")}
+    for name, pid in first.items():
+        os.kill(pid, signal.SIGKILL)
+        portal.until(lambda name=name: len(portal.pids(name)) == 2)
+    portal.until(lambda: portal.said().count("Listening at") == 2)
+    portal.until(lambda: portal.said().count("ready.") == 2)
+    portal.process.terminate()
+    assert portal.process.wait(60) == 0
+    assert portal.said().endswith("Stopped.\n")
+    assert not [pid for name in first for pid in portal.pids(name) if alive(pid)]
+
+
+def test_no_process_outlives_it_even_when_it_is_killed(run):
+    portal = run()
+    portal.until(lambda: "answers at" in portal.said())
+    everyone = [pid for name in ("web", "worker", "beat") for pid in portal.pids(name)]
+    portal.process.kill()
+    portal.until(lambda: not any(map(alive, everyone)))
+
+
+def test_a_port_that_is_taken_is_said_before_anything_starts(run):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        portal = run(taken.getsockname()[1])
+        assert portal.process.wait(60) == 1
+    assert "Address already in use" in portal.said()
+    assert "PORT=" in portal.said()
+    assert "database" not in portal.said()
