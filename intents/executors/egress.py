@@ -162,8 +162,10 @@ def _ask(look_up: LookUp, where: Destination, deadline: Deadline) -> list[tuple[
         found = answer.get(timeout=deadline.left())
     except queue.Empty:
         raise TimeoutError("the resolver did not answer in time") from None
-    if isinstance(found, BaseException):
+    if isinstance(found, OSError | UnicodeError):
         raise Refused(f"{where.host} cannot be resolved.") from found
+    if isinstance(found, BaseException):
+        raise found
     return found
 
 

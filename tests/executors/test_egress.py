@@ -167,6 +167,8 @@ def test_an_address_written_in_the_url_is_judged_like_an_answer(address):
 def test_an_answer_with_a_scope_is_refused(allow_private):
     with pytest.raises(egress.Refused, match="scope"):
         resolve("https://crm.example.com/", answers("2606:4700::1111%3"), allow_private=allow_private)
+    scoped = ipaddress.ip_address("2606:4700::1111%3")
+    assert "scope" in egress.objection(scoped, allow_private=allow_private)
 
 
 @pytest.mark.parametrize("allow_private", [False, True])
@@ -231,6 +233,7 @@ def test_odd_forms_of_a_host_are_refused_before_anything_is_resolved(host, allow
         "https://crm.example.com\\@127.0.0.1/",
         "https://crm.example.com\t.evil.example/",
         "https://crm.example.com/a b",
+        "https://crm.example.com/a\\b",
         "https://crm.example.com/\r\nHost: evil",
         "https://crm.example.com:/",
         "https://crm.example.com:0/",

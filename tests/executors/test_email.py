@@ -74,13 +74,13 @@ def test_the_action_type_may_name_the_sender(send, post):
 
 
 def test_any_other_backend_of_django_sends_too(send):
-    outcome = send(cc=["cc@example.com"])
+    outcome = send(cc=["cc@example.com"], body="Hello\r\nthere\rnow")
     [message] = mail.outbox
     assert outcome.state == "succeeded"
     assert outcome.result["recipients"] == outcome.result["accepted"] == 2
     assert message.to == ["ann@example.com"]
     assert message.cc == ["cc@example.com"]
-    assert message.body == "Hello\nthere"
+    assert message.body == "Hello\nthere\nnow"
     assert message.from_email == "Zehrava <gate@example.org>"
 
 
@@ -243,6 +243,7 @@ def test_recipients_that_take_too_long_end_before_the_text(send, post):
     outcome = send(seconds=0.5, to=[f"r{index}@example.com" for index in range(100)])
     assert outcome.state == "failed"
     assert post.texts == []
+    assert len(recipients_of(post)) < 100
 
 
 def test_recipients_that_were_refused_are_listed_and_the_outcome_is_not_known(send, post):
