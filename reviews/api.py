@@ -3,12 +3,14 @@
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from intents.api.callers import PersonWith, find_intent, known_as
+from intents.api.callers import PersonWith, find_intent, known_as, person_of
 from intents.api.intents import one
-from intents.api.view import View, members, query, text_member
+from intents.api.view import View, members, query, text_member, whole_number
 from intents.models import Intent
+from intents.representation import represent
 from reviews import api_schema, decisions
 from reviews.models import Decision, Vote
+from reviews.queue import waiting_for
 from zehrava import ids
 from zehrava.problems import Problem
 
@@ -39,7 +41,7 @@ class DecisionsView(View):
         intent = find_intent(request, intent_id)
         decisions.decide(
             intent.id,
-            by=request.user,
+            by=person_of(request),
             vote=body["vote"],
             digest=body["digest"],
             rationale=text_member(body, "rationale"),
@@ -56,9 +58,24 @@ class DecisionView(View):
     @api_schema.WITHDRAW
     def delete(self, request: Request, decision_id: str) -> Response:
         query(request)
-        mine = Decision.objects.filter(reviewer=request.user)
+        mine = Decision.objects.filter(reviewer=person_of(request))
         decision = mine.filter(pk=decision_id).first() if ids.is_id(decision_id, "dec") else None
         if decision is None:
             raise Problem("not-found", f"There is no decision {known_as(decision_id, 'dec')} of yours.")
-        decisions.withdraw(decision, by=request.user)
+        decisions.withdraw(decision, by=person_of(request))
         return Response(one(Intent.objects.get(pk=decision.intent_id)))
+
+
+class QueueView(View):
+    """`/queue`"""
+
+    open_to = {"GET": (IS_REVIEWER,)}
+
+    @api_schema.QUEUE
+    def get(self, request: Request) -> Response:
+        query(request, known=("limit",))
+        limit = whole_number(request, "limit", default=50, least=1, most=200)
+        waiting = waiting_for(person_of(request))
+        rows = Intent.objects.select_related("agent").in_bulk(list(waiting[:limit]))
+        shown = [rows[intent_id] for intent_id in waiting[:limit] if intent_id in rows]
+        return Response({"count": len(waiting), "results": represent(shown)})

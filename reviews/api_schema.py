@@ -3,10 +3,10 @@
 from typing import Any
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
-from drf_spectacular.utils import OpenApiExample, extend_schema
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 from rest_framework import serializers
 
-from intents.api.schema import PEOPLE, PERSONAL_TOKEN, SESSION, IntentPage, IntentShown
+from intents.api.schema import PEOPLE, PERSONAL_TOKEN, SESSION, IntentShown
 from reviews.models import Vote
 
 
@@ -65,10 +65,26 @@ WITHDRAW = extend_schema(
     responses={200: IntentShown},
     tags=["decisions"],
 )
+
+
+class Queue(serializers.Serializer):
+    count = serializers.IntegerField(help_text="How many wait in all.")
+    results = IntentShown(many=True)
+
+
 QUEUE = extend_schema(
     operation_id="queue",
     summary="What waits for this reviewer, most urgent first",
+    description="The order is the desk's: risk, then time left. It moves with every decision, so ask again afterwards.",
     auth=PEOPLE,
-    responses=IntentPage,
+    parameters=[
+        OpenApiParameter(
+            "limit",
+            {"type": "integer", "minimum": 1, "maximum": 200, "default": 50},
+            "query",
+            description="How many to show.",
+        )
+    ],
+    responses=Queue,
     tags=["decisions"],
 )

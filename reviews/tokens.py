@@ -2,9 +2,8 @@
 
 import secrets
 import string
-from typing import Any
 
-from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.models import User
 from django.db import transaction
 
 from audit import clock, ledger
@@ -18,7 +17,7 @@ LENGTH = 43  # of 62 characters: 256 bits, so that a plain SHA-256 is enough to 
 PREFIX_LENGTH = 12
 
 
-def create_token(user: AbstractBaseUser | Any, *, by: Actor) -> tuple[PersonalToken, str]:
+def create_token(user: User, *, by: Actor) -> tuple[PersonalToken, str]:
     """Make a token for a person. Returns the row and the text, which is shown once and stored nowhere.
 
     Raises Problem `conflict` for a person who was deactivated.

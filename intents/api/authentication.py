@@ -52,7 +52,7 @@ class AgentKeyAuthentication(BaseAuthentication):
         if agent.suspended:
             raise Problem("suspended", f"The agent {agent.name} is suspended; ask its owner or an operator.")
         # Read once per request: what it decides, it decides by what was in force when its key was accepted.
-        request.in_force = snapshot
+        request.in_force = snapshot  # type: ignore[attr-defined]
         return AnonymousUser(), agent
 
     def authenticate_header(self, request: Request) -> str:

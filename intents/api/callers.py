@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
+from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from audit.actors import Actor
-from intents.in_force import AgentInForce
+from intents.in_force import AgentInForce, Snapshot
 from intents.models import Intent
 from zehrava import ids
 from zehrava.problems import Problem
@@ -75,11 +76,24 @@ def agent_of(request: Request) -> AgentInForce:
     raise Problem("forbidden", "This is for agents.")
 
 
+def in_force_for(request: Request) -> Snapshot:
+    """What was in force when the calling agent's key was accepted."""
+    snapshot: Snapshot = request.in_force  # type: ignore[attr-defined]
+    return snapshot
+
+
+def person_of(request: Request) -> User:
+    """The calling person, behind a door that only people pass. Raises Problem `forbidden` for anyone else."""
+    if isinstance(request.user, User):
+        return request.user
+    raise Problem("forbidden", "This is for people.")
+
+
 def actor_of(request: Request) -> Actor:
     """Who acts, as history and ledger name them."""
     if isinstance(request.auth, AgentInForce):
         return Actor.agent(request.auth.id, request.auth.name)
-    return Actor.person(request.user)
+    return Actor.person(person_of(request))
 
 
 def visible_intents(request: Request) -> QuerySet[Intent]:

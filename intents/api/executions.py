@@ -16,13 +16,15 @@ from zehrava.problems import Problem
 
 OUTCOMES = ("succeeded", "failed")
 LARGEST_RESULT = 256 * 1024
+# Nothing is read from these bodies, and what is sent all the same is refused.
+UNREAD_BODY = ("malformed-json", "too-large", "unsupported-media-type", "invalid")
 
 
 class ClaimView(View):
     """`/intents/{id}/claim`"""
 
     open_to = {"POST": (IS_AGENT,)}
-    problems = {"POST": ("not-approved", "expired", "already-claimed", "conflict", "integrity-failed")}
+    problems = {"POST": (*UNREAD_BODY, "not-approved", "expired", "already-claimed", "conflict", "integrity-failed")}
 
     @schema.CLAIM
     def post(self, request: Request, intent_id: str) -> Response:
@@ -45,7 +47,7 @@ class HeartbeatView(View):
     """`/executions/{id}/heartbeat`"""
 
     open_to = {"POST": (IS_AGENT,)}
-    problems = {"POST": ("permit-refused", "already-reported", "lease-lapsed", "conflict")}
+    problems = {"POST": (*UNREAD_BODY, "permit-refused", "already-reported", "lease-lapsed", "conflict")}
 
     @schema.HEARTBEAT
     def post(self, request: Request, execution_id: str) -> Response:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.http import HttpResponse
+from rest_framework.pagination import BasePagination
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.settings import api_settings
@@ -16,10 +17,11 @@ from intents.api.callers import (
     actor_of,
     agent_of,
     find_intent,
+    in_force_for,
     visible_intents,
 )
 from intents.api.filters import narrowed
-from intents.api.view import View, members, query, text_member
+from intents.api.view import View, members, query, text_member, whole_number
 from intents.models import Intent
 from intents.propose import propose
 from intents.representation import represent
@@ -46,9 +48,9 @@ class IntentsView(View):
 
     @schema.LIST
     def get(self, request: Request) -> Response:
-        pages = api_settings.DEFAULT_PAGINATION_CLASS()
+        pages: BasePagination = api_settings.DEFAULT_PAGINATION_CLASS()  # type: ignore[operator, misc]
         page = pages.paginate_queryset(narrowed(visible_intents(request), request), request, view=self)
-        return pages.get_paginated_response(represent(page))
+        return pages.get_paginated_response(represent(page or []))
 
     @schema.PROPOSE
     def post(self, request: Request) -> HttpResponse:
@@ -56,7 +58,8 @@ class IntentsView(View):
         body = request.data
         if request.stream is None:
             raise Problem("malformed-json", "The body is empty; send a JSON object.", path="")
-        answer = propose(agent_of(request), body, idempotency_key=_idempotency_key(request), snapshot=request.in_force)
+        key = _idempotency_key(request)
+        answer = propose(agent_of(request), body, idempotency_key=key, snapshot=in_force_for(request))
         # The answer is stored as bytes, so that a replay is the same to the byte: they go out as they are.
         response = HttpResponse(answer.document, status=answer.status, content_type="application/json")
         response.headers["Location"] = f"{request.path}/{answer.intent_id}"
@@ -84,9 +87,7 @@ class IntentView(View):
     @schema.GET
     def get(self, request: Request, intent_id: str) -> Response:
         query(request, known=("wait",))
-        wait = request.query_params.get("wait", "0")
-        if not (wait.isascii() and wait.isdigit() and len(wait) <= 2 and int(wait) <= LONGEST_WAIT):
-            raise Problem("invalid", f"wait is a whole number of seconds from 0 to {LONGEST_WAIT}.", path="wait")
+        whole_number(request, "wait", default=0, least=0, most=LONGEST_WAIT)
         return Response(one(find_intent(request, intent_id)))
 
 

@@ -1,6 +1,6 @@
 """How the agents' API is described; nothing here runs while a request is answered."""
 
-from typing import Any
+from typing import Any, Literal
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.types import OpenApiTypes
@@ -10,8 +10,9 @@ from rest_framework import serializers
 from intents.models import ExecutionMode, ExecutionState, RiskLevel, Status
 
 AGENT_KEY, PERSONAL_TOKEN, SESSION = "agentKey", "personalToken", "session"
-AGENTS: list[dict[str, Any]] = [{AGENT_KEY: []}]
-PEOPLE: list[dict[str, Any]] = [{PERSONAL_TOKEN: []}, {SESSION: []}]
+# The library reads security requirements here, and says that it reads names.
+AGENTS: Any = [{AGENT_KEY: []}]
+PEOPLE: Any = [{PERSONAL_TOKEN: []}, {SESSION: []}]
 
 ANY = {"description": "Any JSON value."}
 DIGEST = "`sha256:` and the hexadecimal SHA-256 of the canonical intent (RFC 8785)."
@@ -49,7 +50,7 @@ class Proposal(serializers.Serializer):
     summary = serializers.CharField(
         required=False, allow_null=True, allow_blank=True, max_length=10_000, help_text="In the agent's own words."
     )
-    context = serializers.DictField(child=AnyJSON(), required=False, allow_null=True)
+    context = serializers.DictField(child=AnyJSON(), required=False, allow_null=True)  # type: ignore[assignment]
     target = serializers.CharField(required=False, allow_null=True, max_length=1_000, help_text="What it is done to.")
     tags = serializers.ListField(
         child=serializers.CharField(max_length=100), required=False, allow_null=True, max_length=50
@@ -126,7 +127,7 @@ class IntentShown(serializers.Serializer):
     digest = serializers.CharField(help_text=DIGEST)
     proposal = Proposed(help_text="As it was proposed.")
     summary = serializers.CharField(allow_null=True)
-    context = serializers.DictField(child=AnyJSON())
+    context = serializers.DictField(child=AnyJSON())  # type: ignore[assignment]
     target = serializers.CharField(allow_null=True)
     tags = serializers.ListField(child=serializers.CharField())
     records = serializers.IntegerField(allow_null=True)
@@ -204,8 +205,8 @@ EXAMPLE_REPORT = OpenApiExample(
     "It worked", value={"outcome": "succeeded", "result": {"refund": "re_1"}}, request_only=True
 )
 
-_QUERY = OpenApiParameter.QUERY
-_HEADER = OpenApiParameter.HEADER
+_QUERY: Literal["query"] = "query"
+_HEADER: Literal["header"] = "header"
 PERMIT = OpenApiParameter(
     "Zehrava-Permit", str, _HEADER, required=True, description="The token that the claim handed out."
 )

@@ -81,3 +81,13 @@ def query(request: Request, *, known: Collection[str] = (), repeatable: Collecti
             raise Problem("invalid", f"This query parameter is not known; {hint}.", path=name)
         if len(values) > 1 and name not in repeatable:
             raise Problem("invalid", f"{name} stands twice in the query; keep one of them.", path=name)
+
+
+def whole_number(request: Request, name: str, *, default: int, least: int, most: int) -> int:
+    """A query parameter that is a whole number between these two. Raises Problem `invalid`."""
+    text = request.query_params.get(name)
+    if text is None:
+        return default
+    if text.isascii() and text.isdigit() and len(text) <= len(str(most)) and least <= int(text) <= most:
+        return int(text)
+    raise Problem("invalid", f"{name} is a whole number from {least} to {most}.", path=name)

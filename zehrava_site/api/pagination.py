@@ -23,7 +23,9 @@ class IdCursorPagination(BasePagination):
     page_size = 50
     largest = 200
 
-    def paginate_queryset(self, queryset: QuerySet[Any], request: Request, view: APIView | None = None) -> list[Any]:
+    def paginate_queryset(  # type: ignore[override]
+        self, queryset: QuerySet[Any], request: Request, view: APIView | None = None
+    ) -> list[Any]:
         """The rows of the page asked for. Raises Problem `invalid` for a limit or cursor that is none."""
         size = self._limit(request.query_params.get("limit"))
         direction, edge = self._cursor(request.query_params.get("cursor"))

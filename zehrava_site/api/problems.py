@@ -75,7 +75,7 @@ def _of_rest_framework(error: exceptions.APIException) -> Problem:
     if isinstance(error, exceptions.UnsupportedMediaType):
         return Problem("unsupported-media-type", "Send the body as Content-Type: application/json.")
     if isinstance(error, exceptions.Throttled):
-        headers = {"Retry-After": str(int(error.wait or 1))}
+        headers = {"Retry-After": str(int(getattr(error, "wait", None) or 1))}
         return Problem("too-many-requests", "Slow down, then try again.", headers=headers)
     for kind, cause in {
         "forbidden": exceptions.PermissionDenied,
