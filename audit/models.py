@@ -44,6 +44,9 @@ class Event(models.Model):
             models.Index(fields=["intent_id", "id"], condition=~Q(intent_id=""), name="audit_event_intent"),
             # What one agent did, and what was done to it: `?agent=`, the admin's filter.
             models.Index(fields=["agent_id", "id"], condition=~Q(agent_id=""), name="audit_event_agent"),
+            models.Index(fields=["agent_name", "id"], condition=~Q(agent_name=""), name="audit_event_agent_name"),
+            # The rare ones among many, such as every kill switch: `?type=`, the admin's filter and its count.
+            models.Index(fields=["type", "id"], name="audit_event_type"),
             # What one person did: `?reviewer=`.
             models.Index(fields=["actor_id", "id"], name="audit_event_actor"),
             # The story of anything else: the admin's search by id.

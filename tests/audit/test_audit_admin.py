@@ -178,3 +178,14 @@ def test_an_export_needs_a_post_with_its_csrf_token(auditor, run):
     assert client.post(EXPORT, {"dataset": "events", "format": "csv"}).status_code == 403
     assert client.get(EXPORT, {"dataset": "events", "format": "csv"}).status_code == 200
     assert ExportRun.objects.count() == 1
+
+
+@pytest.mark.parametrize("model", PAGES)
+@pytest.mark.parametrize("term", ["1", "x\x00y", "' OR 1=1 --", "9" * 30])
+def test_a_search_for_anything_finds_nothing_or_something_and_never_fails(client, model, term):
+    assert client.get(url(model, "changelist"), {"q": term}).status_code == 200
+
+
+def test_a_history_row_is_found_by_the_id_of_the_row_it_is_about(client, run, hostile):
+    response = client.get(url(ExportRun.history.model, "changelist"), {"q": str(run.pk)})
+    assert response.context["cl"].result_count == 2

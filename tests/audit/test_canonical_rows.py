@@ -25,7 +25,8 @@ values = st.recursive(
 
 
 def column(field):
-    return canonical_rows.Column("c", "c", field, canonical_rows._plain_type(field))
+    field.set_attributes_from_name("c")
+    return canonical_rows.column(field)
 
 
 @given(st.dictionaries(st.text(st.characters(codec="utf-8"), max_size=5), values, max_size=6))
