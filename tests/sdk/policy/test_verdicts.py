@@ -127,6 +127,12 @@ def test_naming_a_policy_adds_it_and_takes_none_away() -> None:
     assert ask(policies, action="asked", policy="asking").effect == "require_approval"
 
 
+def test_a_named_policy_applies_to_agents_it_is_not_for() -> None:
+    policies = PolicySet.parse(policy("usual", "allow"), policy("strict", "block", match='{agents: ["mail-*"]}'))
+    assert ask(policies).effect == "allow"
+    assert ask(policies, policy="strict").effect == "block"
+
+
 def test_naming_a_policy_that_does_not_exist_asks() -> None:
     verdict = ask(PolicySet.parse(policy("usual", "allow")), policy="nobody")
     assert verdict.effect == "require_approval"
