@@ -31,8 +31,8 @@ logger = logging.getLogger(__name__)
 
 Claimed = TypeVar("Claimed")
 
-# The executor gets less time than the lease, so that its outcome is stored while the lease still holds.
-LEASE_MARGIN = 8
+# The executor gets this share of the lease, so that its outcome is stored while the lease still holds.
+EXECUTOR_SHARE = 0.75
 REPORTABLE = {"succeeded": ExecutionState.SUCCEEDED, "failed": ExecutionState.FAILED}
 SETTLEMENTS = {"succeeded": Status.SUCCEEDED, "failed": Status.FAILED, "again": Status.APPROVED}
 
@@ -141,7 +141,7 @@ def carry_out(execution_id: str) -> ExecutionState | None:
         # Cancelled, expired, claimed by another worker: all of it is on record, and nothing may run.
         logger.info("%s is not carried out: %s", execution_id, problem.detail)
         return None
-    outcome = executors.run(executor, order, seconds=settings.ZEHRAVA_PORTAL_LEASE - LEASE_MARGIN)
+    outcome = executors.run(executor, order, seconds=settings.ZEHRAVA_PORTAL_LEASE * EXECUTOR_SHARE)
     state = ExecutionState(outcome.state)
     with transaction.atomic():
         intent = lifecycle.locked(found)
