@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AbstractUser
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import OperationalError, ProgrammingError
 
 from audit.actors import Actor
 from zehrava.problems import Problem
@@ -31,6 +32,10 @@ class AnsweringCommand(BaseCommand):
             answer = self.answer(**options)
         except Problem as problem:
             raise CommandError(problem.detail) from problem
+        except (OperationalError, ProgrammingError) as error:
+            raise CommandError(
+                f"The database cannot be used: {error}. See that it is reachable, then run manage.py migrate."
+            ) from error
         self.stdout.write(json.dumps(answer.document, indent=2) if options["json"] else answer.text)
 
     def answer(self, **options: Any) -> Answer:

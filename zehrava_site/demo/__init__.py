@@ -1,0 +1,1 @@
+"""People, agents, policies and proposals to look around with; `manage.py demo` makes them."""
