@@ -1,4 +1,4 @@
-"""`python -m zehrava_site.serving`, which is what `make run` starts: it comes up, brings back what dies, and ends whole."""
+"""`python -m zehrava_site.serving`, which `make run` starts: it comes up, brings back what dies, and ends whole."""
 
 import os
 import re
@@ -77,6 +77,7 @@ def test_it_says_where_it_is_brings_back_what_dies_and_leaves_nothing(run):
     portal = run()
     portal.until(lambda: f"answers at http://127.0.0.1:{portal.port}/admin/" in portal.said())
     assert "Password" in portal.said()
+    portal.until(lambda: "ready." in portal.said())
     first = {name: portal.pids(name)[0] for name in ("web", "worker", "beat")}
     for name, pid in first.items():
         os.kill(pid, signal.SIGKILL)

@@ -1,6 +1,7 @@
 """Agents wait on a real server with fewer threads than agents, and nobody else notices."""
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import httpx
 import pytest
@@ -10,9 +11,12 @@ pytestmark = pytest.mark.process
 WAITING = 20
 
 
-def agent(portal, name):
-    key = portal.manage_json("agent_create", name, "--owner", portal.admin)["key"]
-    return httpx.Client(base_url=f"{portal.base_url}/api/v1", headers={"Authorization": f"Bearer {key}"}, timeout=90)
+@contextmanager
+def agent(portal):
+    key = portal.manage_json("agent_create", "patient", "--owner", portal.admin)["key"]
+    headers = {"Authorization": f"Bearer {key}"}
+    with httpx.Client(base_url=f"{portal.base_url}/api/v1", headers=headers, timeout=90) as client:
+        yield client
 
 
 def proposed(client, number):
@@ -23,9 +27,8 @@ def proposed(client, number):
 
 def test_twenty_agents_wait_while_desk_and_api_answer(start_portal):
     portal = start_portal(ZEHRAVA_WEB_THREADS="2")
-    client = agent(portal, "patient")
-    intents = [proposed(client, number) for number in range(WAITING)]
-    with ThreadPoolExecutor(WAITING) as pool:
+    with agent(portal) as client, ThreadPoolExecutor(WAITING) as pool:
+        intents = [proposed(client, number) for number in range(WAITING)]
         waiting = [pool.submit(client.get, f"/intents/{intent}", params={"wait": 60}) for intent in intents]
         with httpx.Client(base_url=portal.base_url, timeout=10, follow_redirects=True) as person:
             for _ in range(20):
@@ -39,11 +42,10 @@ def test_twenty_agents_wait_while_desk_and_api_answer(start_portal):
 
 def test_a_server_that_ends_answers_those_who_wait(start_portal):
     portal = start_portal()
-    client = agent(portal, "patient")
-    intent = proposed(client, 1)
-    with ThreadPoolExecutor(1) as pool:
+    with agent(portal) as client, ThreadPoolExecutor(1) as pool:
+        intent = proposed(client, 1)
         held = pool.submit(client.get, f"/intents/{intent}", params={"wait": 60})
-        # The server looks at the clock and not at us: a second question answered in between shows that it has the first.
+        # A second question, asked later and answered, shows that the server has the first.
         assert client.get("/agents/me").status_code == 200
         assert client.get(f"/intents/{intent}", params={"wait": 1}).json()["status"] == "pending_approval"
         portal.stop()
