@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from typing import Any
 
+from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.views import APIView
@@ -10,6 +11,15 @@ from rest_framework.views import APIView
 from intents.api.callers import AnyOf, OpenTo
 from zehrava import canonical
 from zehrava.problems import Problem
+
+
+class Negotiation(DefaultContentNegotiation):
+    """The framework's negotiation, with a short cut for the headers that nearly every client sends."""
+
+    def select_renderer(self, request: Any, renderers: Any, format_suffix: str | None = None) -> Any:
+        if request.META.get("HTTP_ACCEPT", "*/*") in ("*/*", "application/json"):
+            return renderers[0], renderers[0].media_type
+        return super().select_renderer(request, renderers, format_suffix)
 
 
 class View(APIView):
@@ -21,6 +31,7 @@ class View(APIView):
     open_to: OpenTo = {}
     problems: dict[str, tuple[str, ...]] = {}
     http_method_names = ["get", "head", "post", "delete"]
+    content_negotiation_class = Negotiation
     throttle_classes = ()
     metadata_class = None
     versioning_class = None

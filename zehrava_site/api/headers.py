@@ -1,27 +1,28 @@
-"""What every answer of the API says to whoever keeps or shows it."""
+"""What every answer says to the browser that shows it, and to whoever could keep it."""
 
-from collections.abc import Callable
-
+from csp.middleware import CSPMiddleware
 from django.http import HttpRequest, HttpResponseBase
 
+HEADER = "Content-Security-Policy"
 STRICT = "default-src 'none'; frame-ancestors 'none'"
 
 
-class ApiHeadersMiddleware:
-    """Answers of the API are kept by nobody and, opened in a browser, may load nothing.
+class ContentPolicyMiddleware(CSPMiddleware):
+    """Pages get the policy of the settings; answers of the API may load nothing and are kept by nobody.
 
-    It is a middleware and not a habit of the views, so that no view and no error page can forget it. It stands inside
-    of the middleware for Content-Security-Policy, which leaves a policy alone that is already there.
+    It is a middleware and not a habit of the views, so that no view and no error page can forget it. Building the
+    pages' policy costs as much as a database query, which is why the API's is a constant.
     """
 
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
-        self.get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        response = self.get_response(request)
-        if request.path_info.startswith(("/api/", "/v1/")):
-            response.headers.setdefault("Cache-Control", "no-store")
-            # A page of ours asks for its own policy; everything else is data.
-            if not hasattr(response, "_csp_config"):
-                response.headers.setdefault("Content-Security-Policy", STRICT)
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        if not request.path_info.startswith(("/api/", "/v1/")):
+            return super().process_response(request, response)
+        headers = response.headers
+        if "Cache-Control" not in headers:
+            headers["Cache-Control"] = "no-store"
+        # The documentation is a page and asks for a policy of its own; everything else is data.
+        if hasattr(response, "_csp_config"):
+            return super().process_response(request, response)
+        if HEADER not in headers:
+            headers[HEADER] = STRICT
         return response
