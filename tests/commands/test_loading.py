@@ -1,0 +1,106 @@
+"""`policy_load` and `action_type_load`: all files or none, and every fault with its place."""
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from audit.models import Event
+from intents import in_force
+from intents.models import ActionTypeVersion, Policy, PolicyVersion
+
+pytestmark = pytest.mark.django_db
+
+REFUNDS = "name: refunds\nmatch: {actions: [stripe.refund]}\nrules: [{id: all, effect: allow}]\n"
+MAIL = "name: mail\nmatch: {actions: [email.send]}\nrules: [{id: all, effect: block}]\n"
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Any:
+    def written(name: str, text: str | bytes) -> str:
+        path = tmp_path / name
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return str(path)
+
+    return written
+
+
+def load(*files: str, command: str = "policy_load") -> Any:
+    out = io.StringIO()
+    call_command(command, *files, "--json", stdout=out)
+    return json.loads(out.getvalue())["loaded"]
+
+
+def test_policies_are_stored_and_in_force(write: Any) -> None:
+    loaded = load(write("refunds.yaml", REFUNDS), write("mail.yaml", MAIL))
+    assert [(each["name"], each["version"], each["new"]) for each in loaded] == [
+        ("refunds", 1, True),
+        ("mail", 1, True),
+    ]
+    assert {policy.name for policy in in_force.current().policies.policies} == {"refunds", "mail"}
+
+
+def test_loading_the_same_again_makes_no_version_and_no_event(write: Any) -> None:
+    file = write("refunds.yaml", REFUNDS)
+    load(file)
+    events = Event.objects.count()
+    assert load(file)[0]["new"] is False
+    assert PolicyVersion.objects.count() == 1
+    assert Event.objects.count() == events
+
+
+def test_other_text_is_the_next_version(write: Any) -> None:
+    load(write("refunds.yaml", REFUNDS))
+    assert load(write("refunds.yaml", REFUNDS.replace("allow", "block")))[0]["version"] == 2
+    assert Policy.objects.get().active.number == 2
+
+
+def test_one_wrong_file_keeps_all_out_and_every_fault_has_its_place(write: Any) -> None:
+    good = write("mail.yaml", MAIL)
+    bad = write("refunds.yaml", REFUNDS + "colour: red\n")
+    worse = write("worse.yaml", MAIL.replace("effect: block", "effect: shrug").replace("mail", "worse"))
+    with pytest.raises(CommandError) as refused:
+        load(good, bad, worse)
+    told = str(refused.value)
+    assert f"{bad}:4:1: colour:" in told
+    assert f"{worse}:3:" in told
+    assert "rules[0].effect" in told
+    assert "Nothing was stored." in told
+    assert not Policy.objects.exists()
+
+
+def test_files_that_cannot_be_read_are_told(write: Any, tmp_path: Path) -> None:
+    with pytest.raises(CommandError) as refused:
+        load(str(tmp_path / "absent.yaml"), write("latin.yaml", b"name: caf\xe9\n"))
+    assert "absent.yaml: cannot be read: No such file or directory" in str(refused.value)
+    assert "latin.yaml: is not UTF-8 at byte 9" in str(refused.value)
+
+
+def test_two_files_of_one_name_are_refused(write: Any) -> None:
+    with pytest.raises(CommandError, match="give one of them another name"):
+        load(write("a.yaml", REFUNDS), write("b.yaml", REFUNDS.replace("allow", "block")))
+    assert not Policy.objects.exists()
+
+
+def test_action_types_load_the_same_way(write: Any) -> None:
+    good = write("reply.yaml", "name: support.reply\nexecutor: noop\n")
+    bad = write("bad.yaml", "name: support.call\nexecutor: telephone\n")
+    with pytest.raises(CommandError, match=r"bad\.yaml:2:11: executor"):
+        load(good, bad, command="action_type_load")
+    assert not ActionTypeVersion.objects.exists()
+    assert load(good, command="action_type_load")[0]["version"] == 1
+    assert "support.reply" in in_force.current().action_types
+
+
+def test_a_disabled_policy_is_in_force_again_when_it_is_loaded(write: Any) -> None:
+    from audit.actors import Actor
+    from intents.documents import disable_policy
+
+    file = write("refunds.yaml", REFUNDS)
+    load(file)
+    disable_policy(Policy.objects.get(), by=Actor.system("tests"))
+    load(file)
+    assert Policy.objects.get().active.number == 1
