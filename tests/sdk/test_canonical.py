@@ -7,6 +7,7 @@ import json
 import math
 
 import pytest
+import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -232,3 +233,24 @@ def test_every_member_of_an_intent_changes_its_digest():
     ]
     digests = {canonical.digest(canonical.dumps(canonical.intent(**{**base, **change}))) for change in [{}, *changes]}
     assert len(digests) == len(changes) + 1
+
+
+# The quick way of `dumps` beside the library it stands in for.
+
+_PLAIN = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=30,
+)
+
+
+@given(_PLAIN)
+def test_the_quick_way_gives_the_bytes_of_the_general_one(value):
+    assert canonical.dumps(value) == rfc8785.dumps(value)
+
+
+@pytest.mark.parametrize(
+    "value", ["".join(map(chr, range(1, 0x100))), "\u2028\u2029\U0001f600\ue000", "</script>", "é"]
+)
+def test_text_is_written_as_rfc_8785_says(value):
+    assert canonical.dumps({"a": value}) == rfc8785.dumps({"a": value})

