@@ -117,16 +117,27 @@ def reader(attnames: tuple[str, ...]) -> Callable[[Any], tuple[Any, ...]]:
     return attrgetter(*attnames)
 
 
-def _is_plain(value: Any) -> bool:
-    kind = type(value)
-    if kind is str or value is None or kind is bool:
-        return True
-    if kind is int:
-        return -_SAFE_INTEGER <= value <= _SAFE_INTEGER
-    if kind is dict:
-        # ASCII names sort alike by code point and by UTF-16 unit, which is RFC 8785's order.
-        return all(type(key) is str and key.isascii() and _is_plain(item) for key, item in value.items())
-    return kind is list and all(map(_is_plain, value))
+def _is_plain(value: dict[str, Any] | list[Any]) -> bool:
+    """Whether there is nothing in it but text, safe integers, booleans, null, and such objects and lists."""
+    items: Any = value
+    if type(value) is dict:
+        for key in value:
+            # ASCII names sort alike by code point and by UTF-16 unit, which is RFC 8785's order.
+            if type(key) is not str or not key.isascii():
+                return False
+        items = value.values()
+    elif type(value) is not list:
+        return False
+    for item in items:
+        kind = type(item)
+        if kind is str or item is None or kind is bool:
+            continue
+        if kind is int:
+            if not -_SAFE_INTEGER <= item <= _SAFE_INTEGER:
+                return False
+        elif not _is_plain(item):
+            return False
+    return True
 
 
 def _plain_type(field: models.Field) -> type | None:

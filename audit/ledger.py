@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
 
 from django.db import connection, models, transaction
+from django.db.backends.utils import CursorWrapper
 from django.db.transaction import TransactionManagementError
 
 from audit import canonical_rows, clock, context
@@ -74,11 +75,12 @@ def record(*changes: Change, at: datetime | None = None) -> list[Event]:
         history = _history_row(change, event_id, at, history_rows)
         content = None if change.content is None else _content_row(change.content, event_id, contents)
         events.append(_event(change, event_id, at, request_id, history, content))
-    for model, rows in history_rows.items():
-        _insert(model, rows)
-    _insert(Event, [_event_row(event) for event in events])
-    if contents:
-        _insert(Content, contents)
+    with connection.cursor() as cursor:
+        for model, rows in history_rows.items():
+            _insert(cursor, model, rows)
+        _insert(cursor, Event, [_event_row(event) for event in events])
+        if contents:
+            _insert(cursor, Content, contents)
     return events
 
 
@@ -281,15 +283,14 @@ def _insert_sql(model: type[models.Model], vendor: str) -> str:
     return f"INSERT INTO {quote(model._meta.db_table)} ({names}) VALUES ({marks})"
 
 
-def _insert(model: type[models.Model], rows: Sequence[tuple[Any, ...]]) -> None:
+def _insert(cursor: CursorWrapper, model: type[models.Model], rows: Sequence[tuple[Any, ...]]) -> None:
     sql = _insert_sql(model, connection.vendor)
     columns = canonical_rows.columns(model)
     prepared = [[_to_database(column, value) for column, value in zip(columns, row, strict=True)] for row in rows]
-    with connection.cursor() as cursor:
-        if len(prepared) == 1:
-            cursor.execute(sql, prepared[0])
-        else:
-            cursor.executemany(sql, prepared)
+    if len(prepared) == 1:
+        cursor.execute(sql, prepared[0])
+    else:
+        cursor.executemany(sql, prepared)
 
 
 def _to_database(column: canonical_rows.Column, value: Any) -> Any:
