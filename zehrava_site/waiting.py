@@ -67,7 +67,7 @@ class Waiting:
         if asked is None:
             await self.app(scope, receive, send)
             return
-        intent_id, seconds = asked
+        intent_id, seconds, since = asked
         credential = credential_of(scope)
         if self.watch.closed or self._taken.total() >= self.places or self._taken[credential] >= self.places_each:
             await self.app(scope, no_body(), send)
@@ -78,7 +78,7 @@ class Waiting:
             answer = Answer()
             await self.app(scope, no_body(), answer)
             status = answer.status()
-            if status not in MOVING:
+            if status not in MOVING or since not in (None, status):
                 await answer.pass_on(send)
                 return
             del answer
@@ -192,18 +192,21 @@ class Answer:
             await send(message)
 
 
-def question(scope: Scope) -> tuple[str, int] | None:
-    """The intent id and the seconds that a request asks to wait; None where it asks no such thing, or not properly.
+def question(scope: Scope) -> tuple[str, int, str | None] | None:
+    """The intent id, the seconds that a request asks to wait, and the status it knows of, if it says.
 
-    What is not proper is the application's to refuse, with a reason.
+    None where it asks no such thing, or not properly: that is the application's to refuse, with a reason.
     """
     if scope["method"] != "GET" or b"wait=" not in scope["query_string"]:
         return None
     path = INTENT_PATH.fullmatch(scope["path"])
-    waits = [value for name, value in parse_qsl(scope["query_string"].decode("latin-1")) if name == "wait"]
+    asked = parse_qsl(scope["query_string"].decode("latin-1"))
+    waits = [value for name, value in asked if name == "wait"]
+    # What moved between the last answer and this question is told at once, not at the end of the wait.
+    since = next((value for name, value in asked if name == "since"), None)
     if path is None or len(waits) != 1 or not WAIT.fullmatch(waits[0]) or not 0 < int(waits[0]) <= LONGEST_WAIT:
         return None
-    return path[1], int(waits[0])
+    return path[1], int(waits[0]), since
 
 
 def credential_of(scope: Scope) -> bytes:

@@ -22,7 +22,7 @@ from intents.api.callers import (
 )
 from intents.api.filters import narrowed
 from intents.api.view import View, members, query, text_member, whole_number
-from intents.models import Intent
+from intents.models import Intent, Status
 from intents.propose import propose
 from intents.representation import represent
 from zehrava.problems import Problem
@@ -86,8 +86,10 @@ class IntentView(View):
 
     @schema.GET
     def get(self, request: Request, intent_id: str) -> Response:
-        query(request, known=("wait",))
+        query(request, known=("wait", "since"))
         whole_number(request, "wait", default=0, least=0, most=LONGEST_WAIT)
+        if (since := request.query_params.get("since")) is not None and since not in Status.values:
+            raise Problem("invalid", f"since is a status: one of {', '.join(Status.values)}.", path="since")
         return Response(one(find_intent(request, intent_id)))
 
 

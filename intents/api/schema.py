@@ -275,7 +275,13 @@ GET = extend_schema(
             {"type": "integer", "minimum": 0, "maximum": 60, "default": 0},
             _QUERY,
             description="Seconds for which the answer may be held until the status changes.",
-        )
+        ),
+        OpenApiParameter(
+            "since",
+            {"type": "string", "enum": list(Status.values)},
+            _QUERY,
+            description="The status you know of: where it is another by now, the answer is not held.",
+        ),
     ],
     responses=IntentShown,
     tags=["intents"],

@@ -34,17 +34,33 @@ def holding(fake_time, document):
     return answer
 
 
+def known(requests):
+    return [parse_qs(request.url.query.decode())["since"][0] for request in requests]
+
+
 def holds(requests):
     return [int(parse_qs(request.url.query.decode()).get("wait", ["0"])[0]) for request in requests]
 
 
-def test_wait_looks_at_once_and_then_polls_long(gate, portal, pending, fake_time):
+def test_wait_polls_long_and_says_which_status_it_knows(gate, portal, pending, fake_time):
     intent, sent = pending
     held = holding(fake_time, sent)
-    portal.will_answer(ok(sent), held, held, ok({**sent, "status": "approved"}))
+    portal.will_answer(held, held, ok({**sent, "status": "approved"}))
     assert run(intent.wait()).status == "approved"
-    assert holds(portal.requests) == [0, 25, 25, 25]
+    assert holds(portal.requests) == [25, 25, 25]
+    assert known(portal.requests) == ["pending_approval"] * 3
     assert fake_time.naps == []
+
+
+def test_waiting_for_the_end_says_what_it_has_learned_meanwhile(gate, portal, pending, fake_time):
+    intent, sent = pending
+    portal.will_answer(
+        ok({**sent, "status": "approved"}),
+        holding(fake_time, {**sent, "status": "executing"}),
+        ok({**sent, "status": "succeeded"}),
+    )
+    assert run(intent.wait_finished()).status == "succeeded"
+    assert known(portal.requests) == ["pending_approval", "approved", "executing"]
 
 
 def test_wait_for_what_is_decided_asks_nobody(gate, portal, pending):
@@ -120,9 +136,9 @@ def test_wait_gives_up_at_once_on_what_will_not_pass(gate, portal, pending, fake
 
 
 def test_no_look_takes_longer_than_what_is_left(gate, portal, pending, fake_time):
-    portal.will_answer(ok(pending[1]), ok({**pending[1], "status": "approved"}))
+    portal.will_answer(ok({**pending[1], "status": "approved"}))
     run(pending[0].wait(timeout=3))
-    assert [request.extensions["timeout"]["read"] for request in portal.requests] == [4.0, 4.0]
+    assert [request.extensions["timeout"]["read"] for request in portal.requests] == [4.0]
 
 
 def test_a_long_poll_leaves_the_portal_time_to_hold_the_answer(gate, portal, pending):

@@ -31,6 +31,17 @@ def test_a_question_is_held_until_the_status_changes(intents, in_loop):
     in_loop(test)
 
 
+def test_what_moved_before_the_question_is_told_at_once(intents, in_loop):
+    async def test():
+        intents.status = "approved"
+        client = Client(waiting(intents), INTENT, "wait=60&since=pending_approval")
+        assert await client.answer() == (200, {"status": "approved"})
+        assert (intents.answered, intents.looked) == (1, 0)
+        assert await Client(waiting(intents), INTENT, "wait=60&since=approved").is_held()
+
+    in_loop(test)
+
+
 def test_when_the_time_is_up_the_answer_is_a_fresh_one(intents, in_loop):
     async def test():
         client = Client(waiting(intents), INTENT, "wait=1")

@@ -59,11 +59,11 @@ class AsyncIntent(IntentView):
 
         Outlives lost connections and failing servers. Raises WaitTimeout; the intent then stays as it is.
         """
-        return self if settled(self) else await self._gate._wait(Waiting(self.id, timeout, settled, time.monotonic))
+        return self if settled(self) else await self._gate._wait(Waiting(self, timeout, settled, time.monotonic))
 
     async def wait_finished(self, timeout: float = 600) -> AsyncIntent:
         """Wait up to `timeout` seconds until nothing more happens: a terminal status, or indeterminate."""
-        return self if finished(self) else await self._gate._wait(Waiting(self.id, timeout, finished, time.monotonic))
+        return self if finished(self) else await self._gate._wait(Waiting(self, timeout, finished, time.monotonic))
 
     async def cancel(self) -> AsyncIntent:
         """Call the intent off, while it has not begun to run."""

@@ -135,9 +135,13 @@ def _duration(given: str | int) -> str:
     return durations.text(durations.parse(given) if isinstance(given, str) else given)
 
 
-def get(intent_id: str, wait: int | None = None) -> Call:
-    """The call that reads one intent; `wait` are the seconds the portal may hold the answer for a change."""
-    query = urlencode({"wait": wait}) if wait else ""
+def get(intent_id: str, wait: int | None = None, since: str | None = None) -> Call:
+    """The call that reads one intent.
+
+    `wait` are the seconds the portal may hold the answer for a change; `since` is the status that the caller knows of,
+    so that a change before this call is answered at once.
+    """
+    query = urlencode({"wait": wait} | ({"since": since} if since else {})) if wait else ""
     return Call("GET", f"/intents/{_name(intent_id)}", Repeat.ALWAYS, query=query, hold=float(wait or 0))
 
 

@@ -59,11 +59,11 @@ class Intent(IntentView):
 
         Outlives lost connections and failing servers. Raises WaitTimeout; the intent then stays as it is.
         """
-        return self if settled(self) else self._gate._wait(Waiting(self.id, timeout, settled, time.monotonic))
+        return self if settled(self) else self._gate._wait(Waiting(self, timeout, settled, time.monotonic))
 
     def wait_finished(self, timeout: float = 600) -> Intent:
         """Wait up to `timeout` seconds until nothing more happens: a terminal status, or indeterminate."""
-        return self if finished(self) else self._gate._wait(Waiting(self.id, timeout, finished, time.monotonic))
+        return self if finished(self) else self._gate._wait(Waiting(self, timeout, finished, time.monotonic))
 
     def cancel(self) -> Intent:
         """Call the intent off, while it has not begun to run."""

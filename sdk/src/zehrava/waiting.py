@@ -29,11 +29,12 @@ class Waiting:
     """
 
     def __init__(
-        self, intent_id: str, timeout: float, done: Callable[[IntentView], bool], clock: Callable[[], float]
+        self, intent: IntentView, timeout: float, done: Callable[[IntentView], bool], clock: Callable[[], float]
     ) -> None:
         if not timeout >= 0:  # also refuses NaN, which would never be over
             raise ValueError("timeout is a number of seconds from 0 on.")
-        self._intent_id = intent_id
+        self._intent_id = intent.id
+        self._known = intent.status
         self._timeout = timeout
         self._done = done
         self._clock = clock
@@ -41,17 +42,17 @@ class Waiting:
         self._pause = SHORTEST_PAUSE
         self._asked_at = 0.0
         self._hold = 0
-        self._looked = False
 
     def done(self, intent: IntentView) -> bool:
+        self._known = intent.status
         return self._done(intent)
 
     def next_call(self) -> calls.Call:
-        """The next look. The first does not wait: the intent may have moved on since the caller last saw it."""
+        """The next look. It says which status is known: what moved before it is asked is answered at once."""
         self._asked_at = self._clock()
         remaining = max(0.0, self._deadline - self._asked_at)
-        self._hold = int(min(calls.LONG_POLL, remaining)) if self._looked else 0
-        return calls.get(self._intent_id, self._hold)
+        self._hold = int(min(calls.LONG_POLL, remaining))
+        return calls.get(self._intent_id, self._hold, self._known)
 
     def time_for(self, timeout: float) -> float:
         """The seconds this look may take, given the client's own time-out: never far beyond the deadline."""
@@ -62,10 +63,6 @@ class Waiting:
         """The pause after an answer that changed nothing; none where the portal held it back as asked."""
         if self._deadline <= self._clock():
             raise WaitTimeout(self._intent_id, self._timeout)
-        if not self._looked:
-            # Straight on to the long poll: what changes in between is only seen when that one ends.
-            self._looked = True
-            return 0.0
         held = self._clock() - self._asked_at
         if self._hold and held >= self._hold * 0.9:
             self._pause = SHORTEST_PAUSE
