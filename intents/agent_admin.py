@@ -10,6 +10,7 @@ from django.contrib.auth import get_user_model
 from django.db.models import Count, ForeignKey, OuterRef, Q, QuerySet, Subquery
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from unfold.decorators import display
+from unfold.widgets import UnfoldAdminTextareaWidget
 
 from intents import agents
 from intents.governed_admin import GovernedAdmin, Question, link_to, person, require
@@ -24,6 +25,7 @@ class AgentForm(forms.ModelForm):
             "name": "What policies match and auditors read. It cannot be changed later.",
             "description": "What it is for, for the people who read about it here.",
         }
+        widgets = {"description": UnfoldAdminTextareaWidget(attrs={"rows": 4})}
 
 
 class SuspendedFilter(admin.SimpleListFilter):
@@ -42,6 +44,7 @@ class SuspendedFilter(admin.SimpleListFilter):
 @admin.register(Agent)
 class AgentAdmin(GovernedAdmin):
     form = AgentForm
+    fields = ("name", "owner", "environment", "description")
     list_display = ("shown_name", "owner", "environment", "shown_status", "live_keys", "last_proposal")
     list_filter = (SuspendedFilter, "environment")
     list_select_related = ("owner",)

@@ -63,7 +63,7 @@ class DocumentForm(forms.ModelForm):
         label="YAML",
         strip=False,
         widget=UnfoldAdminTextareaWidget(
-            attrs={"rows": 26, "class": "zhv-code", "spellcheck": "false", "autocapitalize": "off", "wrap": "off"}
+            attrs={"rows": 26, "class": "zhr-code", "spellcheck": "false", "autocapitalize": "off", "wrap": "off"}
         ),
     )
     parse: Callable[[str], Any]
@@ -134,6 +134,8 @@ class DocumentAdmin(GovernedAdmin):
     """What both kinds share. Subclasses name the functions of `intents.documents` and the words of their pages."""
 
     list_filter = (InForceFilter,)
+    # The label above the text, which needs all the width there is.
+    compressed_fields = False
     list_select_related = ("active__created_by",)
     search_fields = ("name",)
     search_help_text = "Name"
@@ -183,7 +185,7 @@ class DocumentAdmin(GovernedAdmin):
     @display(description="YAML")
     def shown_text(self, document: Any) -> SafeString:
         version = document.active or document.versions.first()
-        return format_html('<pre class="zhv-code">{}</pre>', visible(version.text if version else ""))
+        return format_html('<pre class="zhr-code">{}</pre>', visible(version.text if version else ""))
 
     def save_model(self, request: HttpRequest, obj: Any, form: forms.ModelForm, change: bool) -> None:
         activate = request.user.has_perm(self.permission_to_activate)

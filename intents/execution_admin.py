@@ -46,7 +46,7 @@ class ExecutionAdmin(ReadOnlyAdmin, GovernedAdmin):
         "attempt",
         "shown_mode",
         "shown_state",
-        "digest",
+        "shown_digest",
         "created_at",
         "sent_at",
         "started_at",
@@ -57,11 +57,15 @@ class ExecutionAdmin(ReadOnlyAdmin, GovernedAdmin):
 
     @display(description="intent", ordering="intent_id")
     def intent_link(self, execution: Execution) -> SafeString:
-        return link_to("intents_intent_change", execution.intent_id, str(execution.intent))
+        return link_to("intents_intent_change", execution.intent_id, execution.intent.action)
 
     @display(description="agent")
-    def agent_name(self, execution: Execution) -> SafeString:
-        return visible(execution.intent.agent_name)
+    def agent_name(self, execution: Execution) -> str:
+        return execution.intent.agent_name
+
+    @display(description="digest")
+    def shown_digest(self, execution: Execution) -> SafeString:
+        return format_html('<code class="zhr-digest">{}</code>', execution.digest)
 
     @display(description="carried out by", ordering="mode")
     def shown_mode(self, execution: Execution) -> str:
@@ -76,4 +80,4 @@ class ExecutionAdmin(ReadOnlyAdmin, GovernedAdmin):
         if execution.result is None:
             return "-"
         text = json.dumps(execution.result, indent=2, ensure_ascii=False)
-        return format_html('<pre class="zhv-code">{}</pre>', visible(text))
+        return format_html('<pre class="zhr-code">{}</pre>', visible(text))

@@ -127,7 +127,7 @@ def link_to(name: str, object_id: str, text: str) -> SafeString:
     """A link into the admin, or the text alone where there is no such page."""
     try:
         return format_html(
-            '<a class="zhv-link" href="{}">{}</a>', reverse(f"admin:{name}", args=(object_id,)), visible(text)
+            '<a class="zhr-link" href="{}">{}</a>', reverse(f"admin:{name}", args=(object_id,)), visible(text)
         )
     except NoReverseMatch:
         return visible(text)

@@ -33,6 +33,12 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
                     shown=sees_intents,
                 ),
                 _item("All intents", "list", "admin:intents_intent_changelist", shown=sees_intents),
+                _item(
+                    "Executions",
+                    "play_circle",
+                    "admin:intents_execution_changelist",
+                    shown=request.user.has_perm("intents.view_execution"),
+                ),
             ]
         },
         _models(
