@@ -1,6 +1,6 @@
 """What a list of intents can be narrowed to."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import django_filters
@@ -40,14 +40,22 @@ class Moment(forms.Field):
             if value is None:
                 return None
             raise forms.ValidationError("Send a time, or leave the parameter out.")
-        try:
-            # A plus sign that nobody encoded arrives as a space.
-            moment = parse_datetime(value.replace(" ", "+") if value.count(" ") == 1 and "T" in value else value)
-        except ValueError:
-            moment = None
-        if moment is None or moment.tzinfo is None:
+        # A plus sign that nobody encoded arrives as a space.
+        moment = _moment(value.replace(" ", "+") if value.count(" ") == 1 and "T" in value else value)
+        if moment is None:
             raise forms.ValidationError("Send a time with its zone, such as 2026-11-23T08:00:00Z.")
         return moment
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        moment = parse_datetime(text)
+        if moment is None or moment.tzinfo is None:
+            return None
+        # At the edge of the calendar a local time may have no UTC.
+        return moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
 
 
 class Word(forms.CharField):

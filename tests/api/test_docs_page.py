@@ -19,9 +19,7 @@ def test_the_documentation_opens_and_shows_every_operation(live_server_process: 
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on(
         "request",
-        lambda request: (
-            elsewhere.append(request.url) if not request.url.startswith((base, "data:", "blob:")) else None
-        ),
+        lambda request: elsewhere.append(request.url) if not request.url.startswith((base, "data:", "blob:")) else None,
     )
     page.goto(f"{base}/api/docs")
     page.get_by_text("/api/v1/intents/{intent_id}/decisions").first.wait_for()

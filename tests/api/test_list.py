@@ -75,6 +75,8 @@ def test_it_filters_by_time_with_the_first_moment_in_and_the_last_one_out(agent:
         ("created_after=2026-11-23T08:00:00", "created_after"),
         ("created_after=2026-13-40T08:00:00Z", "created_after"),
         ("created_before=", "created_before"),
+        ("created_after=0001-01-01T00:00:00%2B14:00", "created_after"),
+        ("created_before=9999-12-31T23:59:59-14:00", "created_before"),
         ("limit=0", "limit"),
         ("limit=201", "limit"),
         ("limit=ten", "limit"),

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from django.db import OperationalError
+from django.test import Client
 
 from tests.api.conftest import Caller, problem
 
@@ -74,6 +75,23 @@ def test_an_error_outside_of_a_view_is_a_problem_too(anonymous: Caller, monkeypa
 def test_a_host_that_is_not_ours_is_a_problem(anonymous: Caller, settings: Any) -> None:
     settings.ALLOWED_HOSTS = ["gate.example"]
     problem(anonymous.get("agents/me", Host="elsewhere.example"), 400, "malformed-json")
+
+
+def test_a_query_of_a_thousand_parameters_is_malformed_and_no_error_of_ours(agent: Caller) -> None:
+    problem(agent.get("intents?" + "&".join(f"a{n}=1" for n in range(1_001))), 400, "malformed-json")
+
+
+def test_a_broken_form_sent_with_a_session_is_refused_and_no_error_of_ours(reviewer: Caller) -> None:
+    browser = Client(enforce_csrf_checks=True, raise_request_exception=False)
+    browser.force_login(reviewer.user)
+    browser.cookies["csrftoken"] = "a" * 32
+    response = Caller(client=browser).post("intents", raw=b"x", Content_Type="multipart/form-data; boundary=" + "é")
+    problem(response, 415, "unsupported-media-type")
+
+
+def test_a_head_is_answered_like_a_get_without_its_body(agent: Caller) -> None:
+    response = agent.call("HEAD", "agents/me")
+    assert (response.status_code, response.content) == (200, b"")
 
 
 def test_answers_are_kept_by_nobody_and_may_load_nothing(agent: Caller, anonymous: Caller) -> None:

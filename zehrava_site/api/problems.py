@@ -5,10 +5,11 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
+from django.core.exceptions import BadRequest, PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
+from django.http.multipartparser import MultiPartParserError
 from django.views import defaults
 from rest_framework import exceptions
 
@@ -54,6 +55,8 @@ def as_problem(error: BaseException | None) -> Problem:
         return Problem("too-large", "The body is too large; send less.", path="")
     if isinstance(error, UnreadablePostError):
         return Problem("malformed-json", "The body ended too early; send it again.", path="")
+    if isinstance(error, SuspiciousOperation | BadRequest | MultiPartParserError):
+        return Problem("malformed-json", "This request is malformed; check its host name, address, headers and body.")
     if isinstance(error, DjangoValidationError):
         return _of_django_validation(error)
     if isinstance(error, OperationalError | InterfaceError):
@@ -122,11 +125,7 @@ def is_api(request: HttpRequest) -> bool:
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """handler400"""
-    if not is_api(request):
-        return defaults.bad_request(request, exception)
-    if isinstance(exception, SuspiciousOperation) and not isinstance(exception, RequestDataTooBig):
-        return answer(Problem("malformed-json", "This request is malformed; check its host name, address and headers."))
-    return answer(as_problem(exception))
+    return answer(as_problem(exception)) if is_api(request) else defaults.bad_request(request, exception)
 
 
 def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:

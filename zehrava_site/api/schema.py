@@ -37,7 +37,7 @@ PROBLEM = ResolvedComponent(
         "additionalProperties": True,
     },
 )
-ALWAYS = ("not-acceptable", "internal", "unavailable")
+ALWAYS = ("malformed-json", "not-acceptable", "internal", "unavailable")
 CREDENTIALS = ("unauthenticated", "forbidden", "suspended")
 BODY = ("malformed-json", "too-large", "unsupported-media-type", "invalid")
 
