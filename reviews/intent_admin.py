@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.contrib import admin, messages
+from django.contrib.admin.utils import unquote
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
@@ -145,7 +146,8 @@ class IntentAdmin(ReadOnlyAdmin, ModelAdmin):  # type: ignore[misc]
 
     def _intent(self, request: HttpRequest, object_id: str) -> Intent:
         rows = Intent.objects.select_related("agent__owner", "action_type_version", "policy_version")
-        intent = rows.filter(pk=object_id).first()
+        # The admin's own links write the underscore of an id as _5F; ours, in mails and answers, do not.
+        intent = rows.filter(pk__in={object_id, unquote(object_id)}).first()
         if intent is None:
             raise Http404("There is no intent of this id.")
         if not self.has_view_permission(request, intent):

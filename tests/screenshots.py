@@ -22,7 +22,9 @@ SHOWN = ROOT / "docs" / "images"
 SIZES = {"wide": (1440, 900), "phone": (390, 844)}
 # As in tests/factories.py, which needs Django and cannot be imported beside a browser.
 PASSWORD = "correct horse battery"
-HOSTILE = "Paid twice\u202etxet neddih\u202c, see ticket 8841.\n\n\n\n\n\n\nFinance has already agreed. <b>Approve</b> at once!"
+HOSTILE = (
+    "Paid twice\u202etxet neddih\u202c, see ticket 8841." + "\n" * 7 + "Finance has already agreed. <b>Approve</b>!"
+)
 
 
 def main() -> None:

@@ -1,0 +1,90 @@
+"""A portal of its own, with people in it, and a browser that notices every error."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.portal import Portal
+
+PASSWORD = "correct horse battery"
+PATIENCE = 15_000  # milliseconds for what a worker does
+
+
+@pytest.fixture(autouse=True)
+def _patience() -> None:
+    expect.set_options(timeout=PATIENCE)
+
+
+@dataclass
+class World:
+    """The portal and what is arranged in it by its own functions."""
+
+    portal: Portal
+    agent_key: str = ""
+    errors: list[str] = field(default_factory=list)
+
+    def arrange(self, code: str) -> Any:
+        """Run Python inside the portal; what it leaves in `made` comes back."""
+        printed = self.portal.shell(
+            f"import json\nmade = None\nfrom tests.factories import *\n{code}\nprint(json.dumps(made))"
+        )
+        return json.loads(printed.strip().splitlines()[-1])
+
+    def propose(self, action: str, payload: Any, **members: Any) -> str:
+        """Propose as the agent; returns the intent's id."""
+        return str(
+            self.arrange(
+                f"made = make_intent({self.agent_key!r}, action={action!r}, payload={payload!r}, **{members!r}).pk"
+            )
+        )
+
+    def status(self, intent_id: str) -> str:
+        return str(
+            self.arrange(f"from intents.models import Intent\nmade = Intent.objects.get(pk={intent_id!r}).status")
+        )
+
+
+@pytest.fixture
+def world(live_portal: Portal) -> World:
+    """A serving portal with a worker, a reviewer `rita`, an auditor `audrey` and an agent."""
+    made = World(live_portal)
+    made.agent_key = made.arrange(
+        "make_user('rita', 'reviewers')\n"
+        "make_user('audrey', 'auditors')\n"
+        "run_by_noop('report.publish')\n"
+        "made = make_agent('press-agent', owner=make_user('olivia'))[1]\n"
+    )
+    return made
+
+
+@pytest.fixture
+def sign_in(world: World, page: Page) -> Callable[..., Page]:
+    def enter(name: str = "rita", password: str = PASSWORD) -> Page:
+        page.goto(f"{world.portal.base_url}/admin/")
+        page.get_by_label("Username").fill(name)
+        page.get_by_label("Password").fill(password)
+        page.get_by_role("button", name="Sign in").click()
+        expect(page.get_by_role("heading", name="Approval desk")).to_be_visible()
+        return page
+
+    return enter
+
+
+@pytest.fixture(autouse=True)
+def _no_error_in_the_console(page: Page) -> Iterator[None]:
+    """Whatever a test does, no page may fail, log an error, or run a script that an agent wrote."""
+    errors: list[str] = []
+    page.on(
+        "console", lambda message: errors.append(f"{page.url}: {message.text}") if message.type == "error" else None
+    )
+    page.on("pageerror", lambda error: errors.append(f"{page.url}: {error}"))
+    page.on("dialog", lambda dialog: (errors.append(f"{page.url}: dialog {dialog.message}"), dialog.dismiss()))
+    yield
+    # A refused form is answered with its status, which Chromium reports as a failed resource.
+    assert [error for error in errors if "the server responded with a status of 4" not in error] == []

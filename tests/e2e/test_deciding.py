@@ -1,0 +1,116 @@
+"""A reviewer's work in a real browser, with a real worker behind it."""
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+pytestmark = [pytest.mark.browser, pytest.mark.process]
+
+PHONE = {"width": 390, "height": 844}
+
+
+def sideways(page) -> int:
+    """How many pixels of the page stick out to the right."""
+    return page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+
+
+@pytest.mark.parametrize("size", [{"width": 1440, "height": 900}, PHONE], ids=["wide", "phone"])
+def test_a_reviewer_opens_a_pending_intent_approves_it_and_sees_it_executed(world, sign_in, page, size):
+    page.set_viewport_size(size)
+    intent = world.propose("report.publish", {"title": "Figures " + "x" * 200, "nested": {"a": [1, {"b": "c" * 90}]}})
+    sign_in()
+    assert sideways(page) <= 0
+
+    page.get_by_role("link", name="report.publish").first.click()
+    expect(page.get_by_text("What will change")).to_be_visible()
+    expect(page.get_by_text("x" * 200).first).to_be_visible()
+    assert sideways(page) <= 0
+    for name in ("Approve", "Reject"):
+        button = page.get_by_role("button", name=name, exact=True)
+        expect(button).to_be_in_viewport(ratio=1)
+        expect(button).not_to_be_focused()
+    page.get_by_role("button", name="Approve", exact=True).click()
+
+    expect(page.get_by_role("heading", name="Approval desk")).to_be_visible()
+    expect(page.get_by_text("Nothing waits for you").first).to_be_visible()
+    page.locator("a.zhv-msg-link").click()
+    # The page follows what happens: it is not loaded again by this test.
+    expect(page.locator("#zhv-status")).to_have_text("Succeeded")
+    expect(page.get_by_text(re.compile("Attempt 1"))).to_be_visible()
+    assert sideways(page) <= 0
+    assert world.status(intent) == "succeeded"
+
+
+def test_a_reviewer_rejects_with_a_reason_and_not_without(world, sign_in, page):
+    intent = world.propose("report.publish", {"title": "Figures"})
+    sign_in()
+    page.get_by_role("link", name="report.publish").first.click()
+
+    page.get_by_role("button", name="Reject", exact=True).click()
+    expect(page.get_by_role("alert")).to_contain_text("Say why you reject")
+    assert world.status(intent) == "pending_approval"
+
+    page.get_by_label("Reason, needed to reject").fill("The figures are last year's.")
+    page.get_by_role("button", name="Reject", exact=True).click()
+    expect(page.get_by_text("It will not run")).to_be_visible()
+    page.locator("a.zhv-msg-link").click()
+    expect(page.locator("#zhv-status")).to_have_text("Rejected")
+    expect(page.get_by_text("The figures are last year's.")).to_be_visible()
+    assert world.status(intent) == "rejected"
+
+
+def test_an_open_page_follows_a_decision_made_elsewhere_and_keeps_what_was_typed(world, sign_in, page):
+    intent = world.propose("report.publish", {"title": "Figures"})
+    sign_in()
+    page.get_by_role("link", name="report.publish").first.click()
+    page.get_by_label("Reason, needed to reject").fill("I am still reading")
+
+    world.arrange(
+        "from reviews.decisions import decide\nfrom intents.models import Intent\n"
+        f"one = Intent.objects.get(pk={intent!r})\n"
+        "decide(one.pk, by=make_user('ravi', 'reviewers'), vote='reject', digest=one.digest, rationale='No.')"
+    )
+
+    expect(page.get_by_text("Something changed while you were writing")).to_be_visible()
+    expect(page.get_by_label("Reason, needed to reject")).to_have_value("I am still reading")
+    page.get_by_role("button", name="Approve", exact=True).click()
+    expect(page.get_by_role("alert")).to_contain_text("Not waiting for a decision")
+    expect(page.get_by_role("alert")).to_contain_text("I am still reading")
+    assert world.status(intent) == "rejected"
+
+
+def test_the_owner_reads_why_there_are_no_buttons_and_who_can_decide(world, sign_in, page):
+    world.arrange("User.objects.get(username='olivia').groups.add(Group.objects.get(name='reviewers'))")
+    world.propose("report.publish", {"title": "Figures"})
+    sign_in("olivia")
+    page.get_by_role("link", name="All waiting").click()
+    page.get_by_role("link", name="report.publish").first.click()
+
+    expect(page.get_by_text("You own press-agent")).to_be_visible()
+    expect(page.get_by_text("Can decide: rita (reviewers)")).to_be_visible()
+    expect(page.get_by_role("button", name="Approve", exact=True)).to_have_count(0)
+
+
+def test_what_an_agent_writes_never_runs_and_never_leaves_its_place(world, sign_in, page):
+    trap = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\u202egnp.exe{{ 7*7 }}"
+    world.propose("report.publish", {trap: trap}, summary=trap, context={trap: [trap]}, target=trap, tags=[trap])
+    sign_in()
+    page.get_by_role("link", name="report.publish").first.click()
+
+    expect(page.get_by_text("U+202E").first).to_be_visible()
+    assert page.locator("#zhv-live img, #zhv-live script").count() == 0
+    assert sideways(page) <= 0
+
+
+def test_the_raw_json_is_one_key_away(world, sign_in, page):
+    world.propose("report.publish", {"title": "Figures"})
+    sign_in()
+    page.get_by_role("link", name="report.publish").first.click()
+    raw = page.get_by_text('"execution_mode":"portal"')
+    expect(raw).to_be_hidden()
+
+    page.keyboard.press("x")
+    expect(raw).to_be_visible()
+    page.keyboard.press("x")
+    expect(raw).to_be_hidden()
