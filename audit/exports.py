@@ -22,6 +22,7 @@ from audit.actors import Actor
 from audit.filters import Filters
 from audit.history import history_models, noun
 from audit.models import Content, Door, Event, ExportRun
+from zehrava import canonical
 from zehrava.problems import Problem
 
 FORMATS = {"ndjson": "application/x-ndjson", "csv": "text/csv; charset=utf-8; header=present"}
@@ -157,7 +158,7 @@ def _pieces(dataset: Dataset, format: str, chosen: Filters) -> Iterator[tuple[in
         for batch in _batches(dataset.queryset(chosen)):
             yield len(batch), tabular.lines(map(dataset.row, batch))
         return
-    line = dataset.line or (lambda row: canonical_rows.dumps(dict(zip(dataset.columns, dataset.row(row), strict=True))))
+    line = dataset.line or (lambda row: canonical.dumps(dict(zip(dataset.columns, dataset.row(row), strict=True))))
     for batch in _batches(dataset.queryset(chosen)):
         yield len(batch), b"".join(line(row) + b"\n" for row in batch)
 
@@ -218,7 +219,7 @@ def _history_dataset(model: type[Model]) -> Dataset:
         lambda chosen: filters.history(model._base_manager.all(), chosen),
         [column.name for column in columns],
         lambda row: [canonical_rows.as_json(column, getattr(row, column.attname)) for column in columns],
-        lambda row: canonical_rows.dumps(canonical_rows.as_object(row)),
+        lambda row: canonical.dumps(canonical_rows.as_object(row)),
     )
 
 

@@ -10,16 +10,15 @@ import functools
 import hashlib
 import secrets
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
 
 from django.db import connection, models, transaction
-from django.db.backends.utils import CursorWrapper
 from django.db.transaction import TransactionManagementError
 
-from audit import canonical_rows, clock, context
+from audit import canonical_rows, clock, context, inserting
 from audit.actors import Actor
 from audit.event_types import EVENTS, register
 from audit.history import history_model
@@ -75,12 +74,11 @@ def record(*changes: Change, at: datetime | None = None) -> list[Event]:
         history = _history_row(change, event_id, at, history_rows)
         content = None if change.content is None else _content_row(change.content, event_id, contents)
         events.append(_event(change, event_id, at, request_id, history, content))
-    with connection.cursor() as cursor:
-        for model, rows in history_rows.items():
-            _insert(cursor, model, rows)
-        _insert(cursor, Event, [_event_row(event) for event in events])
-        if contents:
-            _insert(cursor, Content, contents)
+    for model, rows in history_rows.items():
+        inserting.insert_rows(model, rows)
+    inserting.insert(events)
+    if contents:
+        inserting.insert_rows(Content, contents)
     return events
 
 
@@ -196,7 +194,7 @@ def _history_row(
     return {
         "table": plan.model._meta.db_table,
         "id": event_id,
-        "digest": canonical.digest(canonical_rows.dumps(document)),
+        "digest": canonical.digest(canonical.dumps(document)),
     }
 
 
@@ -205,7 +203,7 @@ def _history_row(
 
 def _content_row(content: dict[str, Any], event_id: str, rows: list[tuple[Any, ...]]) -> str:
     salt = secrets.token_hex(_SALT_BYTES)
-    body = canonical_rows.dumps(content).decode()
+    body = canonical.dumps(content).decode()
     rows.append((event_id, salt, body))
     return commitment(salt, body)
 
@@ -227,7 +225,7 @@ def _event(
     about = describe() if describe else {}
     agent_id, agent_name, action, intent_id = (about.get(facet) or None for facet in _FACETS)
     subject_type, subject_id = subject._meta.label_lower, str(subject.pk)
-    line = canonical_rows.dumps(
+    line = canonical.dumps(
         {
             "id": event_id,
             "at": canonical_rows.instant(at),
@@ -260,40 +258,3 @@ def _event(
         request_id or "",
         line.decode(),
     )
-
-
-@functools.cache
-def _event_reader() -> Any:
-    return canonical_rows.reader(tuple(column.attname for column in canonical_rows.columns(Event)))
-
-
-def _event_row(event: Event) -> tuple[Any, ...]:
-    return _event_reader()(event)
-
-
-# --- INSERTs -------------------------------------------------------------------------------------------------------
-
-
-@functools.cache
-def _insert_sql(model: type[models.Model], vendor: str) -> str:
-    quote = connection.ops.quote_name
-    columns = canonical_rows.columns(model)
-    names = ", ".join(quote(column.name) for column in columns)
-    marks = ", ".join(["%s"] * len(columns))
-    return f"INSERT INTO {quote(model._meta.db_table)} ({names}) VALUES ({marks})"
-
-
-def _insert(cursor: CursorWrapper, model: type[models.Model], rows: Sequence[tuple[Any, ...]]) -> None:
-    sql = _insert_sql(model, connection.vendor)
-    columns = canonical_rows.columns(model)
-    prepared = [[_to_database(column, value) for column, value in zip(columns, row, strict=True)] for row in rows]
-    if len(prepared) == 1:
-        cursor.execute(sql, prepared[0])
-    else:
-        cursor.executemany(sql, prepared)
-
-
-def _to_database(column: canonical_rows.Column, value: Any) -> Any:
-    if value is None or type(value) is column.plain:
-        return value
-    return column.field.get_db_prep_save(value, connection)

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from audit import canonical_rows
+from zehrava import canonical
 
 # A spreadsheet takes a cell for a formula by its first character; the wide forms count in some locales.
 _FORMULA = tuple("=+-@\t\r\n＝＋－＠")
@@ -30,7 +30,7 @@ def cell(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, dict | list):
-        return canonical_rows.dumps(value).decode()
+        return canonical.dumps(value).decode()
     if not isinstance(value, str):
         return str(value)
     if value.startswith(_FORMULA) and not _NEGATIVE_NUMBER.fullmatch(value):

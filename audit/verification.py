@@ -13,6 +13,7 @@ from audit import canonical_rows, immutability
 from audit.history import history_models
 from audit.ledger import commitment
 from audit.models import Content, Event
+from zehrava import canonical
 
 BATCH = 1000
 _REFUSED_BY_US = "append-only"
@@ -120,7 +121,7 @@ def _check_events(batch: list[Event]) -> Iterator[Finding]:
 
 
 def _disagreement(event: Event, line: dict[str, Any]) -> str | None:
-    if canonical_rows.dumps(line) != event.line.encode():
+    if canonical.dumps(line) != event.line.encode():
         return "the line is not in canonical form"
     agent = line["agent"] or {"id": None, "name": None}
     stated = {

@@ -24,7 +24,7 @@ from typing import Any
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from audit import clock, ledger
+from audit import clock, inserting, ledger
 from audit.actors import Actor
 from intents import doorbell
 from intents.models import Execution, ExecutionMode, ExecutionState, Intent, Status
@@ -51,7 +51,7 @@ def locked(intent_id: str) -> Intent:
 
 def admit(intent: Intent, *, by: Actor, facts: dict[str, Any]) -> None:
     """Store a new intent in the status that its verdict gave it: blocked, pending_approval or approved."""
-    Intent.objects.bulk_create([intent])
+    inserting.insert([intent])
     changes = [ledger.Change("intent.proposed", intent, by, {**_bound(intent), **facts}, history="+")]
     if intent.status == Status.APPROVED and intent.execution_mode == ExecutionMode.PORTAL:
         changes.append(_queue(intent, by=by, attempt=1, at=intent.created_at))
@@ -125,7 +125,7 @@ def start(
     }
     if execution is None:
         execution = _new_execution(intent, attempt=_next_attempt(intent), at=at, **columns)
-        Execution.objects.bulk_create([execution])
+        inserting.insert([execution])
         step = ledger.Change("execution.started", execution, by, _facts(execution), history="+")
     else:
         if not Execution.objects.filter(pk=execution.pk, state=ExecutionState.WAITING).update(**columns):
@@ -233,7 +233,7 @@ def _set(row: Any, columns: dict[str, Any]) -> None:
 def _queue(intent: Intent, *, by: Actor, attempt: int, at: datetime) -> ledger.Change:
     """Write the execution that waits for the portal, and ring for a worker once that is committed."""
     execution = _new_execution(intent, attempt=attempt, at=at, state=ExecutionState.WAITING)
-    Execution.objects.bulk_create([execution])
+    inserting.insert([execution])
     doorbell.ring_on_commit(execution.pk)
     return ledger.Change("execution.queued", execution, by, _facts(execution), history="+")
 

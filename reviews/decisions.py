@@ -7,7 +7,7 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 
-from audit import clock, ledger
+from audit import clock, inserting, ledger
 from audit.actors import Actor
 from intents import integrity, lifecycle
 from intents.models import Intent, Status
@@ -125,7 +125,7 @@ def _vote(intent: Intent, *, by: User, vote: Vote, rationale: str) -> Decision:
     decision = _decision(intent, by=by, vote=vote, rationale=rationale)
     if vote == Vote.APPROVE and standing_of(intent, [*votes, decision]).given == standing_of(intent, votes).given:
         raise Problem("not-entitled", "Every seat that you could fill is filled already; others have to decide.")
-    Decision.objects.bulk_create([decision])
+    inserting.insert([decision])
     facts = {
         "vote": vote.value,
         "digest": decision.digest,

@@ -88,15 +88,26 @@ _encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=F
 
 
 def _is_plain(value: Any) -> bool:
-    kind = type(value)
-    if kind is str or value is None or kind is bool:
-        return True
-    if kind is int:
-        return -MAX_NUMBER <= value <= MAX_NUMBER
-    if kind is dict:
-        # ASCII names sort alike by code point and by UTF-16 unit, which is RFC 8785's order.
-        return all(type(key) is str and key.isascii() and _is_plain(item) for key, item in value.items())
-    return kind is list and all(map(_is_plain, value))
+    """Whether there is nothing in it but text, safe integers, booleans, null, and objects and lists of such."""
+    items = value
+    if type(value) is dict:
+        for key in value:
+            # ASCII names sort alike by code point and by UTF-16 unit, which is RFC 8785's order.
+            if type(key) is not str or not key.isascii():
+                return False
+        items = value.values()
+    elif type(value) is not list:
+        items = (value,)
+    for item in items:
+        kind = type(item)
+        if kind is str or item is None or kind is bool:
+            continue
+        if kind is int:
+            if not -MAX_NUMBER <= item <= MAX_NUMBER:
+                return False
+        elif (kind is not dict and kind is not list) or not _is_plain(item):
+            return False
+    return True
 
 
 def digest(data: bytes) -> str:
