@@ -95,15 +95,12 @@ class AgentAdmin(GovernedAdmin):
     def formfield_for_foreignkey(self, db_field: ForeignKey, request: HttpRequest, **kwargs: Any) -> Any:
         field = super().formfield_for_foreignkey(db_field, request, **kwargs)
         if db_field.name == "owner" and field is not None:
+            eligible = Q(is_active=True)
             match = request.resolver_match
-            owned = match.kwargs.get("object_id") if match else None
-            # Who owns it now stays a choice, active or not: else nothing else on the form could be saved.
-            field.queryset = (
-                get_user_model()
-                ._default_manager.filter(Q(is_active=True) | Q(agents=owned))
-                .distinct()
-                .order_by("username")
-            )
+            if match and (owned := match.kwargs.get("object_id")):
+                # Who owns it now stays a choice, active or not: else nothing else on the form could be saved.
+                eligible |= Q(agents=owned)
+            field.queryset = get_user_model()._default_manager.filter(eligible).distinct().order_by("username")
             for option in ("can_add_related", "can_change_related", "can_delete_related", "can_view_related"):
                 setattr(field.widget, option, False)
         return field

@@ -9,7 +9,7 @@ import secrets
 import string
 from typing import Any
 
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
@@ -33,7 +33,7 @@ CHANGEABLE = frozenset({"owner", "environment", "description"})
 def register_agent(
     *,
     name: str,
-    owner: AbstractBaseUser,
+    owner: User,
     description: str = "",
     environment: str = "production",
     by: Actor,
@@ -132,7 +132,7 @@ def _locked(agent: Agent) -> Agent:
     return Agent.objects.select_for_update(of=("self",)).select_related("owner").get(pk=agent.pk)
 
 
-def _check_owner(owner: AbstractBaseUser) -> None:
+def _check_owner(owner: User) -> None:
     if not owner.is_active:
         raise Problem(
             "invalid",

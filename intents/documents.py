@@ -6,7 +6,7 @@ transaction with its history, its ledger event and the version of what is in for
 
 from typing import Any, TypeVar
 
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 
 from audit import clock, ledger
@@ -42,7 +42,7 @@ def parse_action_type(text: str) -> action_types.ActionType:
 
 
 @transaction.atomic
-def save_policy(text: str, *, by: Actor, user: AbstractBaseUser | None, activate: bool = True) -> PolicyVersion:
+def save_policy(text: str, *, by: Actor, user: User | None, activate: bool = True) -> PolicyVersion:
     """Store a policy as the next version of its name, and bring it into force.
 
     Text equal to that of the newest version, or of the one in force, makes no version of its own. `user` is the
@@ -57,9 +57,7 @@ def save_policy(text: str, *, by: Actor, user: AbstractBaseUser | None, activate
 
 
 @transaction.atomic
-def save_action_type(
-    text: str, *, by: Actor, user: AbstractBaseUser | None, activate: bool = True
-) -> ActionTypeVersion:
+def save_action_type(text: str, *, by: Actor, user: User | None, activate: bool = True) -> ActionTypeVersion:
     """Store an action type as the next version of its name, and bring it into force.
 
     As `save_policy`; raises ActionTypeError, and then nothing is stored.
@@ -121,13 +119,14 @@ def _find_or_create(draft: Stored, *, by: Actor) -> Stored:
     return draft
 
 
-def _contents(text: str, user: AbstractBaseUser | None) -> dict[str, Any]:
+def _contents(text: str, user: User | None) -> dict[str, Any]:
     return {"text": text, "digest": canonical.digest(text.encode()), "created_by": user}
 
 
 def _newest_or_next(stored: Policy | ActionType, draft: Version, *, by: Actor) -> Version:
-    newest = stored.versions.order_by("-number").first()
-    for version in (newest, stored.active):
+    newest: Any = stored.versions.order_by("-number").first()
+    in_force_now: Any = stored.active
+    for version in (newest, in_force_now):
         if version is not None and version.text == draft.text:
             return version
     draft.number = newest.number + 1 if newest else 1
@@ -135,7 +134,7 @@ def _newest_or_next(stored: Policy | ActionType, draft: Version, *, by: Actor) -
     return draft
 
 
-def _point_at(stored: Stored, version: PolicyVersion | ActionTypeVersion | None, event: str, *, by: Actor) -> Stored:
+def _point_at(stored: Stored, version: Any, event: str, *, by: Actor) -> Stored:
     stored = type(stored).objects.select_for_update().get(pk=stored.pk)
     if stored.active_id == (version.pk if version else None):
         return stored

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from django.contrib import admin
+from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -91,7 +92,7 @@ class PersonalTokenAdmin(ReadOnlyAdmin, GovernedAdmin):
             return TemplateResponse(
                 request, self.confirm_template, {**context, "title": question.title, "question": question}
             )
-        token, text = create_token(request.user, by=person(request))
+        token, text = create_token(cast(User, request.user), by=person(request))
         # Straight into this answer: a message would keep it in a cookie or the session.
         answer = TemplateResponse(
             request,

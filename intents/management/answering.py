@@ -4,8 +4,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from django.contrib.auth import get_user_model
-from django.contrib.auth.models import AbstractUser
+from django.contrib.auth.models import User
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import OperationalError, ProgrammingError
 
@@ -47,9 +46,9 @@ class AnsweringCommand(BaseCommand):
         return Actor.system(f"manage.py {type(self).__module__.rsplit('.', 1)[-1]}")
 
 
-def find_person(username: str) -> AbstractUser:
+def find_person(username: str) -> User:
     """The active person of that username. Raises CommandError that says what to do."""
-    person = get_user_model()._default_manager.filter(username=username).first()
+    person = User.objects.filter(username=username).first()
     if person is None:
         raise CommandError(
             f"There is no person called {username!r}: add them in the admin under People, then try again."

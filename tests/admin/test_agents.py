@@ -50,6 +50,14 @@ def test_a_form_that_is_wrong_says_what_to_mend_and_registers_nothing(
     assert Agent.objects.count() == 1
 
 
+def test_somebody_who_left_cannot_be_made_an_owner(operator: Client) -> None:
+    gone = make_user("gone", is_active=False)
+    form = {"name": "billing", "owner": gone.pk, "environment": "production", "description": ""}
+    page = operator.post(reverse("admin:intents_agent_add"), form).content.decode()
+    assert "not one of the available choices" in page
+    assert not Agent.objects.exists()
+
+
 def test_the_name_never_changes_and_the_rest_does(operator: Client) -> None:
     agent, _ = make_agent("billing", owner=make_user("olivia"))
     other = make_user("oscar")

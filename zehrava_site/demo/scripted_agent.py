@@ -56,7 +56,8 @@ def propose_all(registered: Sequence[Agent], *, url: str, by: Actor) -> list[Mad
         if mine:
             with _gate(agent, url, by) as (gate, served):
                 _work(gate, mine, patience=PATIENCE if served else 0)
-    return [Made(proposal, _newest(proposal, named[proposal.agent]).intent, proposal in due) for proposal in PROPOSALS]
+    newest = {proposal: _newest(proposal, named[proposal.agent]) for proposal in PROPOSALS}
+    return [Made(proposal, key.intent, proposal in due) for proposal, key in newest.items() if key]
 
 
 def answers(url: str) -> bool:
