@@ -3,14 +3,14 @@
 import secrets
 from dataclasses import dataclass
 
-from django.contrib.auth import get_user_model
-from django.contrib.auth.models import AbstractUser, Group
+from django.contrib.auth.models import Group, User
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from intents.models import InForce
 from zehrava.problems import Problem
 from zehrava_site import roles
+from zehrava_site.people import record_person
 
 ADMIN = "admin"
 # Crockford's base 32 in lower case: no letter that could be a digit, for people who type what they read.
@@ -39,9 +39,9 @@ def bootstrap(*, username: str | None = None, password: str | None = None, email
     one is made. An account that exists keeps its password. Raises Problem "conflict" where the name belongs to
     somebody who is no administrator: nobody is promoted in passing.
     """
-    roles.install()
+    roles.install(by=roles.BOOTSTRAP)
     InForce.objects.get_or_create(pk=1)
-    people = get_user_model()._default_manager
+    people = User.objects
     if username is None and (first := people.filter(is_superuser=True).order_by("pk").first()):
         return Bootstrapped(first.get_username(), created=False, password=None)
     username = username or ADMIN
@@ -53,13 +53,14 @@ def bootstrap(*, username: str | None = None, password: str | None = None, email
             )
         return Bootstrapped(username, created=False, password=None)
     made = None if password else make_password()
-    admin = get_user_model()(username=username, email=email, is_staff=True, is_superuser=True)
+    admin = User(username=username, email=email, is_staff=True, is_superuser=True)
     _save(admin, password or made or "")
     admin.groups.add(Group.objects.get(name="administrators"))
+    record_person(admin, "added", by=roles.BOOTSTRAP)
     return Bootstrapped(username, created=True, password=made)
 
 
-def _save(person: AbstractUser, password: str) -> None:
+def _save(person: User, password: str) -> None:
     person.set_password(password)
     try:
         person.full_clean()

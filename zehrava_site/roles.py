@@ -4,8 +4,8 @@
 is read here and nowhere else. Groups of other names are the portal's own: they fill seats in requirements, and may be
 given any permissions.
 
-Deciding needs more than `reviews.add_decision`: the person also fills a seat of the intent's requirement and does not
-own the agent. A superuser is no exception.
+Deciding is not a permission: who is in a group of the intent's requirement has a say, unless they own the agent, see
+`reviews.entitlement`. A superuser is no exception.
 """
 
 from dataclasses import dataclass
@@ -13,6 +13,11 @@ from dataclasses import dataclass
 from django.contrib.auth.models import Group, Permission
 from django.core.exceptions import ImproperlyConfigured
 from django.db import transaction
+
+from audit.actors import Actor
+from zehrava_site.people import record_group
+
+BOOTSTRAP = Actor.system("manage.py bootstrap")
 
 _SEE_WORK = (
     "intents.view_intent",
@@ -74,7 +79,7 @@ class Role:
 
 
 ROLES: dict[str, Role] = {
-    "reviewers": Role("decide on intents that wait for a person", (*_SEE_WORK, "reviews.add_decision")),
+    "reviewers": Role("decide on intents that wait for a person", _SEE_WORK),
     "policy_authors": Role("write policies and action types and bring them into force", (*_SEE_WORK, *_WRITE_RULES)),
     "operators": Role("register and suspend agents, cancel intents, settle executions", (*_SEE_WORK, *_OPERATE)),
     "auditors": Role("see and export everything, and change nothing", _SEE_EVIDENCE),
@@ -87,8 +92,8 @@ ROLES: dict[str, Role] = {
 
 
 @transaction.atomic
-def install() -> list[Group]:
-    """Make the groups of the roles where they are missing and give each exactly its permissions.
+def install(*, by: Actor = BOOTSTRAP) -> list[Group]:
+    """Make the groups of the roles where they are missing and give each exactly its permissions; record what changed.
 
     Raises ImproperlyConfigured where the table names a permission that no model has.
     """
@@ -98,10 +103,11 @@ def install() -> list[Group]:
     }
     groups = []
     for name, role in ROLES.items():
-        group, _ = Group.objects.get_or_create(name=name)
+        group, added = Group.objects.get_or_create(name=name)
         wanted = {known[label].pk for pattern in role.permissions for label in _labels(pattern, known)}
         if wanted != set(group.permissions.values_list("pk", flat=True)):
             group.permissions.set(wanted)
+            record_group(group, "added" if added else "changed", by=by)
         groups.append(group)
     return groups
 

@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 
-from django.contrib.auth import get_user_model
-from django.contrib.auth.models import AbstractUser, Group
+from django.contrib.auth.models import Group, User
 from django.db import transaction
 
+from audit.actors import Actor
 from zehrava_site import roles
 from zehrava_site.bootstrapping import make_password
+from zehrava_site.people import record_group, record_person
 
 
 @dataclass(frozen=True)
@@ -40,33 +41,40 @@ OWNER = "olivia"
 
 
 @transaction.atomic
-def make_people() -> None:
+def make_people(*, by: Actor) -> None:
     """Make the people who are missing, without a password yet; those who exist stay as they are."""
-    roles.install()
-    people = get_user_model()._default_manager
+    roles.install(by=by)
     for role in PEOPLE:
-        if people.filter(username=role.username).exists():
+        if User.objects.filter(username=role.username).exists():
             continue
-        person = get_user_model()(username=role.username, first_name=role.username.capitalize(), is_staff=True)
+        person = User(username=role.username, first_name=role.username.capitalize(), is_staff=True)
         person.set_unusable_password()
         person.save()
-        person.groups.set([Group.objects.get_or_create(name=name)[0] for name in role.groups])
+        person.groups.set([_group(name, by) for name in role.groups])
+        record_person(person, "added", by=by)
 
 
 @transaction.atomic
-def give_passwords(*, reset: bool = False) -> list[Person]:
+def give_passwords(*, by: Actor, reset: bool = False) -> list[Person]:
     """Give those without a password one, or everybody with `reset`: last of all, so that none is made and not shown."""
     people = {
-        person.get_username(): person
-        for person in get_user_model()._default_manager.filter(username__in=[role.username for role in PEOPLE])
+        person.get_username(): person for person in User.objects.filter(username__in=[role.username for role in PEOPLE])
     }
-    return [_give_password(role, people[role.username], reset) for role in PEOPLE]
+    return [_give_password(role, people[role.username], reset, by) for role in PEOPLE]
 
 
-def _give_password(role: Role, person: AbstractUser, reset: bool) -> Person:
+def _give_password(role: Role, person: User, reset: bool, by: Actor) -> Person:
     if person.has_usable_password() and not reset:
         return Person(role, None)
     password = make_password()
     person.set_password(password)
     person.save(update_fields=["password"])
+    record_person(person, "changed", by=by)
     return Person(role, password)
+
+
+def _group(name: str, by: Actor) -> Group:
+    group, added = Group.objects.get_or_create(name=name)
+    if added:
+        record_group(group, "added", by=by)
+    return group

@@ -27,12 +27,12 @@ class Command(AnsweringCommand):
         if settings.ZEHRAVA_PRODUCTION:
             raise CommandError("The demo's people could decide on real intents: it does not run in production.")
         url = (options["url"] or _own_url()).rstrip("/")
-        make_people()
+        make_people(by=self.actor)
         rules.load_gallery(by=self.actor)
         agents = scripted_agent.register_agents(by=self.actor)
         made = scripted_agent.propose_all(agents, url=url, by=self.actor)
         served = scripted_agent.answers(url)
-        people = give_passwords(reset=options["reset_passwords"])
+        people = give_passwords(by=self.actor, reset=options["reset_passwords"])
         decide = next(each for each in made if each.proposal.slug == DECIDE)
         page = url + reverse("admin:intents_intent_change", args=[decide.intent.pk])
         document = {
