@@ -90,7 +90,7 @@ class HistoryView(ExportView):
 def _single_values(request: Request) -> dict[str, str]:
     for name, values in request.query_params.lists():
         if len(values) > 1:
-            raise Problem("invalid", f"{name!r} is given {len(values)} times; give it once.", path=f"/{name}")
+            raise Problem("invalid", f"{name!r} is given {len(values)} times; give it once.", path=name)
     return request.query_params.dict()
 
 

@@ -66,7 +66,7 @@ def dataset(name: str) -> Dataset:
         return datasets()[name]
     except KeyError:
         raise Problem(
-            "invalid", f"There is no dataset {name!r}; use one of {', '.join(datasets())}.", path="/dataset"
+            "invalid", f"There is no dataset {name!r}; use one of {', '.join(datasets())}.", path="dataset"
         ) from None
 
 
@@ -148,7 +148,7 @@ def response(export: Export) -> StreamingHttpResponse:
 
 def _known_format(format: str) -> str:
     if format not in FORMATS:
-        raise Problem("invalid", f"There is no format {format!r}; use {' or '.join(FORMATS)}.", path="/format")
+        raise Problem("invalid", f"There is no format {format!r}; use {' or '.join(FORMATS)}.", path="format")
     return format
 
 

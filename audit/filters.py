@@ -46,13 +46,11 @@ class Filters:
         for name, text in given.items():
             if name not in PARAMETERS:
                 known = ", ".join(PARAMETERS)
-                raise Problem("invalid", f"There is no filter {name!r}; use {known}.", path=f"/{name}")
+                raise Problem("invalid", f"There is no filter {name!r}; use {known}.", path=name)
             if not (text := (text or "").strip()):
                 continue
             if "\0" in text:
-                raise Problem(
-                    "invalid", f"{name!r} holds a character U+0000, which nothing stored does.", path=f"/{name}"
-                )
+                raise Problem("invalid", f"{name!r} holds a character U+0000, which nothing stored does.", path=name)
             values[_NAMES.get(name, name)] = _time(name, text) if name in _NAMES else text
         return cls(**values)  # type: ignore[arg-type]
 
@@ -116,7 +114,7 @@ def _time(name: str, text: str) -> datetime:
         raise Problem(
             "invalid",
             f"{name!r} is no time; write 2026-11-23 or 2026-11-23T09:30:00Z (UTC where no offset is given).",
-            path=f"/{name}",
+            path=name,
         ) from None
 
 

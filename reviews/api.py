@@ -3,7 +3,7 @@
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from intents.api.callers import PersonWith, find_intent, known_as, person_of
+from intents.api.callers import MAY_VIEW_INTENTS, find_intent, known_as, person_of
 from intents.api.intents import one
 from intents.api.view import View, members, query, text_member, whole_number
 from intents.models import Intent
@@ -14,13 +14,11 @@ from reviews.queue import waiting_for
 from zehrava import ids
 from zehrava.problems import Problem
 
-IS_REVIEWER = PersonWith("reviews.add_decision", "reviewers")
-
 
 class DecisionsView(View):
     """`/intents/{id}/decisions`"""
 
-    open_to = {"POST": (IS_REVIEWER,)}
+    open_to = {"POST": (MAY_VIEW_INTENTS,)}
     problems = {"POST": ("not-entitled", "csrf", "not-pending", "expired", "stale-digest", "already-voted", "conflict")}
 
     @api_schema.DECIDE
@@ -52,7 +50,7 @@ class DecisionsView(View):
 class DecisionView(View):
     """`/decisions/{id}`"""
 
-    open_to = {"DELETE": (IS_REVIEWER,)}
+    open_to = {"DELETE": (MAY_VIEW_INTENTS,)}
     problems = {"DELETE": ("csrf", "not-pending", "expired", "conflict")}
 
     @api_schema.WITHDRAW
@@ -69,7 +67,7 @@ class DecisionView(View):
 class QueueView(View):
     """`/queue`"""
 
-    open_to = {"GET": (IS_REVIEWER,)}
+    open_to = {"GET": (MAY_VIEW_INTENTS,)}
 
     @api_schema.QUEUE
     def get(self, request: Request) -> Response:

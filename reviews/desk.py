@@ -9,6 +9,7 @@ from datetime import datetime
 from django.contrib.auth.models import User
 from django.core.paginator import Page, Paginator
 from django.db.models import Count, Q, QuerySet
+from django.db.models.functions import Now
 from django.http import HttpRequest
 from django.urls import reverse
 
@@ -119,7 +120,7 @@ def _count(person: User) -> Counts:
     if not person.has_perm("intents.view_intent"):
         return Counts(len(mine), 0, 0, mine)
     found = Intent.objects.filter(status__in=[Status.PENDING_APPROVAL, Status.INDETERMINATE]).aggregate(
-        all=Count("pk", filter=Q(status=Status.PENDING_APPROVAL, expires_at__gt=clock.now())),
+        all=Count("pk", filter=Q(status=Status.PENDING_APPROVAL, expires_at__gt=Now())),
         person=Count("pk", filter=Q(status=Status.INDETERMINATE)),
     )
     return Counts(len(mine), found["all"], found["person"], mine)
@@ -154,9 +155,9 @@ def _tabs(tab: str, counted: Counts, *, sees_all: bool) -> list[Tab]:
 
 def _why_none(person: User) -> str:
     """Why nothing can wait for this person; empty where something can."""
-    if person.groups.filter(permissions__codename="add_decision").exists():
-        return ""
     groups = sorted(groups_of_person(person))
+    if "reviewers" in groups:
+        return ""
     ask = "An administrator can add you to reviewers, or to a group that your policies name."
     if not groups:
         return f"You are in no group, so nothing can wait for you. {ask}"

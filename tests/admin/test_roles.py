@@ -8,7 +8,6 @@ from zehrava_site import roles
 
 # Every permission by which something changes or leaves, and the roles that hold it.
 HOLDERS = {
-    "reviews.add_decision": {"reviewers"},
     "intents.add_policy": {"policy_authors", "administrators"},
     "intents.change_policy": {"policy_authors", "administrators"},
     "intents.activate_policy": {"policy_authors", "administrators"},

@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from intents import documents
 from intents.models import Intent
 from reviews.models import Decision
-from tests.api.conftest import Caller, problem
+from tests.api.conftest import SETUP, Caller, problem
 
 
 def approve(intent: dict[str, Any], **members: Any) -> dict[str, Any]:
@@ -187,3 +188,17 @@ def test_a_vote_is_taken_back_while_the_intent_is_pending(
 def test_a_vote_that_decided_stays(intent: dict[str, Any], reviewer: Caller) -> None:
     made = reviewer.post(f"intents/{intent['id']}/decisions", approve(intent)).json()["decisions"][0]
     problem(reviewer.delete(f"decisions/{made['id']}"), 409, "not-pending")
+
+
+def test_a_seat_is_enough_to_decide_and_a_role_without_one_is_not(agent, make_person):
+    documents.save_policy(
+        "name: seats\nmatch: {actions: [seat.*]}\n"
+        "rules: [{id: one, effect: require_approval, approval: {all_of: [{group: treasury}]}}]\n",
+        by=SETUP,
+        user=None,
+    )
+    intent = agent.propose("seat.take", {"n": 1})
+    vote = {"vote": "approve", "digest": intent["digest"]}
+    assert make_person("roberta", "reviewers").post(f"intents/{intent['id']}/decisions", vote).status_code == 403
+    treasurer = make_person("tess", "treasury", "policy_authors")
+    assert treasurer.post(f"intents/{intent['id']}/decisions", vote).status_code == 201

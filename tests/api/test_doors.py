@@ -29,8 +29,9 @@ DOORS: dict[str, tuple[int, ...]] = {
     "executions_heartbeat": (200, 404, *AGENTS_ONLY),
     "executions_report": (200, 404, *AGENTS_ONLY),
     "intents_decide": (403, 403, 201, 403, 403, 403, 403),
-    "queue": (403, 403, 200, 403, 403, 403, 403),
-    "decisions_withdraw": (403, 403, 200, 403, 403, 403, 403),
+    # Who may look sees a queue, empty without a seat; a vote is there only for who gave it.
+    "queue": (403, 403, 200, 200, 200, 200, 403),
+    "decisions_withdraw": (403, 403, 200, 404, 404, 404, 403),
     "audit_events": (403, 403, 403, 403, 200, 403, 403),
     "audit_history": (403, 403, 403, 403, 200, 403, 403),
 }
