@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from django.contrib.auth.models import User
 from django.db.models import BooleanField, Exists, ExpressionWrapper, OuterRef, Q, QuerySet, prefetch_related_objects
+from django.db.models.functions import Now
 
-from audit import clock
 from intents.models import Intent, Status
 from reviews.entitlement import is_principal, standing_of, votes_of
 from reviews.models import Decision, Vote
@@ -20,7 +20,7 @@ _ON_NOBODYS_BEHALF = '"on_behalf_of":null'
 
 def pending() -> QuerySet[Intent]:
     """What can still be decided, most urgent first. A deadline counts when it passes, not when the sweeper comes by."""
-    return Intent.objects.filter(status=Status.PENDING_APPROVAL, expires_at__gt=clock.now()).order_by(*URGENCY)
+    return Intent.objects.filter(status=Status.PENDING_APPROVAL, expires_at__gt=Now()).order_by(*URGENCY)
 
 
 def waiting_for(person: User) -> tuple[str, ...]:
