@@ -14,11 +14,13 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from audit import clock
+from intents import in_force
 from intents.models import Intent, Status
 from reviews import presentation
 from reviews.entitlement import standing_of, votes_of
 from reviews.models import Decision
 from reviews.queue import groups_of_person, pending, waiting_for
+from zehrava.policy.verdicts import DEFAULT_GROUP
 
 MINE, ALL, PERSON, DECIDED = "mine", "all", "person", "decided"
 PER_PAGE = 25
@@ -83,7 +85,7 @@ def page(request: HttpRequest) -> Desk:
         cards=cards(intents, now),
         page=shown,
         counts=counted,
-        why_none=_why_none(person),
+        why_none="" if counted.mine else _why_none(person),
         oldest=presentation.span(now - min(intent.created_at for intent in intents)) if intents else "",
         order=ORDER[tab],
         now=now,
@@ -154,11 +156,17 @@ def _tabs(tab: str, counted: Counts, *, sees_all: bool) -> list[Tab]:
 
 
 def _why_none(person: User) -> str:
-    """Why nothing can wait for this person; empty where something can."""
-    groups = sorted(groups_of_person(person))
-    if "reviewers" in groups:
-        return ""
-    ask = "An administrator can add you to reviewers, or to a group that your policies name."
+    """Why nothing can ever wait for this person as things are; empty where something can."""
+    groups = groups_of_person(person)
+    ask = "An administrator can add you to reviewers, or to a group that a policy names."
     if not groups:
         return f"You are in no group, so nothing can wait for you. {ask}"
-    return f"You are in {', '.join(groups)}. Only what a policy asks of these groups would wait for you here. {ask}"
+    if groups & _groups_that_are_asked():
+        return ""
+    return f"You are in {', '.join(sorted(groups))}, and no policy in force asks this. {ask}"
+
+
+def _groups_that_are_asked() -> set[str]:
+    policies = in_force.current().policies.policies
+    asked = [rule.requirement for policy in policies for rule in policy.rules if rule.requirement]
+    return {DEFAULT_GROUP} | {group for requirement in asked for group, _ in requirement.groups}

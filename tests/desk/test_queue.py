@@ -102,8 +102,18 @@ def test_what_has_run_out_of_time_waits_for_nobody_even_before_the_sweeper_comes
 def test_groups_that_decide_nothing_are_told_so_and_what_to_do(signed_in):
     page = signed_in(make_user("audrey", "auditors")).get("/admin/").content.decode()
 
-    assert "Only what a policy asks of these groups would wait for you here" in page
+    assert "You are in auditors, and no policy in force asks this" in page
     assert "An administrator can add you" in page
+
+
+@pytest.mark.parametrize("group", ["reviewers", "finance"])
+def test_groups_that_a_policy_asks_are_not_told_that_they_never_decide(signed_in, group):
+    load_policy(TWO_GROUPS)
+
+    page = signed_in(make_user("fiona", group)).get("/admin/").content.decode()
+
+    assert "Nothing waits for you" in page
+    assert "no policy in force asks" not in page and "in no group" not in page
 
 
 def test_an_empty_desk_says_what_to_do_next(signed_in, rita):
