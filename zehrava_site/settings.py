@@ -192,6 +192,9 @@ LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True
 USE_I18N = False
+DATE_FORMAT = "j M Y"
+DATETIME_FORMAT = "j M Y, H:i:s T"
+TIME_FORMAT = "H:i:s"
 
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "zehrava_site" / "static"]

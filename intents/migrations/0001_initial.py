@@ -293,7 +293,6 @@ class Migration(migrations.Migration):
                         ],
                     ),
                 ),
-                ("description", models.TextField(blank=True, null=True)),
                 (
                     "environment",
                     models.CharField(

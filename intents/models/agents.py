@@ -35,7 +35,8 @@ class Agent(models.Model):
     suspended_at = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
-    history = History()
+    # What a person wrote about it stays here, where it can be erased.
+    history = History(excluded_fields=["description"])
 
     class Meta:
         ordering = ["name"]
