@@ -198,6 +198,13 @@ def test_every_role_has_a_line_for_operators():
     assert set(ROLES) <= {name for cell in first_cells("docs/operators.md") for name in codes(cell)}
 
 
+def test_every_part_of_the_page_of_an_intent_has_a_line_for_reviewers():
+    template = (ROOT / "templates" / "reviews" / "intent.html").read_text()
+    parts = [part.strip() for part in re.findall(r"<h3[^>]*>([^<]+)", template)]
+    assert len(parts) >= 10
+    assert [part for part in parts if part not in first_cells("docs/reviewers.md")] == []
+
+
 def test_every_member_of_an_event_line_and_every_filter_has_a_line_for_auditors():
     from audit.filters import PARAMETERS
 

@@ -18,7 +18,16 @@ from tests.docs.reading import commands
 from tests.portal import ROOT, administer, free_port
 from zehrava import Gate
 
-pytestmark = [pytest.mark.postgresql, pytest.mark.redis, pytest.mark.process, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.postgresql,
+    pytest.mark.redis,
+    pytest.mark.process,
+    pytest.mark.timeout(300),
+    pytest.mark.skipif(
+        os.environ.get("ZEHRAVA_DATABASE_URL", "").startswith("postgres"),
+        reason="It makes a PostgreSQL database of its own: the run of the suite on SQLite shows it.",
+    ),
+]
 
 ME = "test_the_commands_of_the_operators_page_bring_up_a_production_portal"
 
