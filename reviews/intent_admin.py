@@ -133,6 +133,7 @@ class IntentAdmin(ReadOnlyAdmin, ModelAdmin):  # type: ignore[misc]
 
         return [
             door("follow", self.follow_view),
+            door("raw", self.raw_view),
             door("decide", self.decide_view),
             door("withdraw", self.withdraw_view),
             door("cancel", self.cancel_view),
@@ -143,6 +144,17 @@ class IntentAdmin(ReadOnlyAdmin, ModelAdmin):  # type: ignore[misc]
     def follow_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """A few bytes for the open page: whether something on it changed."""
         return JsonResponse({"revision": intent_page.revision(self._intent(request, object_id))})
+
+    def raw_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """The canonical text on a page of its own, whatever its size."""
+        intent = self._intent(request, object_id)
+        context = {
+            "intent": intent,
+            "what": presentation.title(intent),
+            "raw": presentation.raw(intent),
+            "title": "Canonical JSON",
+        }
+        return self._render(request, "reviews/intent_raw.html", context)
 
     def _intent(self, request: HttpRequest, object_id: str) -> Intent:
         rows = Intent.objects.select_related("agent__owner", "action_type_version", "policy_version")

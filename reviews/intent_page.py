@@ -26,6 +26,8 @@ from zehrava import canonical
 
 RECENT = 10
 TRACK_RECORD = 200
+# Above this the raw text has a page of its own, so that the intent's page carries a huge payload once and not twice.
+RAW_INLINE = 50_000
 EXECUTION_COLOURS = {
     ExecutionState.SUCCEEDED: "green",
     ExecutionState.FAILED: "red",
@@ -97,7 +99,8 @@ class IntentPage:
     digest: str
     fields: list[presentation.Field]
     rows: list[presentation.Row]
-    raw: SafeString
+    raw: SafeString | None
+    size: int
     reason: SafeString
     trace: list[dict[str, Any]]
     risk_reasons: list[SafeString]
@@ -134,7 +137,8 @@ def build(intent: Intent, person: User) -> IntentPage:
         digest=digest,
         fields=presentation.fields(presentation.action_type_of(intent), document["payload"]),
         rows=list(presentation.tree(document["payload"])),
-        raw=presentation.raw(intent),
+        raw=presentation.raw(intent) if len(intent.canonical) <= RAW_INLINE else None,
+        size=len(intent.canonical),
         reason=text(intent.verdict.get("reason") or ""),
         trace=_trace(intent),
         risk_reasons=[text(reason) for reason in intent.risk_reasons],

@@ -88,6 +88,18 @@ def test_floods_of_blank_lines_and_spaces_push_nothing_out_of_sight(signed_in, r
     assert "400 line feeds" in html and "300 spaces" in html and "not fine" in html
 
 
+def test_a_huge_payload_is_shown_whole_and_its_raw_text_has_a_page_of_its_own(signed_in, rita, key):
+    intent = make_intent(key, payload={"first": "begin", "long": "x\u202e" * 40_000, "zzz": "the very end"})
+    client = signed_in(rita)
+
+    html = client.get(page_of(intent)).content.decode()
+    raw = client.get(f"{page_of(intent)[:-7]}raw/").content.decode()
+
+    assert html.count("U+202E") == 40_000 and "the very end" in html
+    assert f"{page_of(intent)[:-7]}raw/" in html
+    assert raw.count("U+202E") == 40_000 and "&quot;zzz&quot;:&quot;the very end&quot;" in raw
+
+
 def test_an_approval_is_bound_to_what_was_rendered_and_leads_back_to_the_desk(signed_in, rita, key):
     intent = make_intent(key)
     client = signed_in(rita)
