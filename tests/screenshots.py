@@ -66,9 +66,12 @@ def seed() -> None:
     import django
 
     django.setup()
-    from intents.models import Intent, Status
+    from django.db import transaction
+
+    from intents import execution, lifecycle
+    from intents.models import ExecutionState, Intent, Status
     from reviews.decisions import decide
-    from tests.factories import load_action_type, load_policy, make_agent, make_intent, make_user
+    from tests.factories import in_force_as, load_action_type, load_policy, make_agent, make_intent, make_user
     from zehrava_site import roles
 
     roles.install()
@@ -143,6 +146,13 @@ def seed() -> None:
     make_intent(billing_key, payload={"charge": "ch_9Zk2", "amount": "129.90", "currency": "EUR"})
     make_intent(billing_key, payload={"charge": "ch_9Zk3", "amount": "12.00", "currency": "EUR", "country": "IR"})
     make_intent(billing_key, payload={"charge": "ch_9Zk4", "amount": "19.00", "currency": "EUR"})
+    unknown = make_intent(billing_key, payload={"charge": "ch_7Qd1", "amount": "75.00", "currency": "EUR"})
+    vote(unknown, ravi, "approve", "Small enough.")
+    attempt, _ = execution.claim(unknown.pk, agent=in_force_as(billing_key))
+    with transaction.atomic():
+        attempt.intent = lifecycle.locked(unknown.pk)
+        dead = {"error": "the connection broke after the request was sent"}
+        lifecycle.finish(attempt.intent, attempt, ExecutionState.INDETERMINATE, by=lifecycle.WORKER, result=dead)
     # Asked a while ago, one after the other.
     waiting = Intent.objects.filter(status=Status.PENDING_APPROVAL).order_by("-id")
     for minutes, intent in enumerate(waiting, 1):
@@ -152,6 +162,7 @@ def seed() -> None:
     print(
         f"desk=/admin/ all-waiting=/admin/?tab=all decided=/admin/?tab=decided person=/admin/?tab=person "
         f"intent=/admin/intents/intent/{large.pk}/change/ history=/admin/intents/intent/{large.pk}/history/ "
+        f"settle=/admin/intents/intent/{unknown.pk}/change/ "
         f"intents=/admin/intents/intent/ policy=/admin/intents/policy/{policy}/change/ "
         f"agent=/admin/intents/agent/{billing.pk}/change/ events=/admin/audit/event/ "
         f"export=/admin/audit/event/export/ users=/admin/auth/user/"
