@@ -4,6 +4,7 @@ import csv
 import hashlib
 import io
 import json
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from types import SimpleNamespace
@@ -251,4 +252,5 @@ def _waiting(story, count):
     for _ in range(600):
         if len(found := list(story.gate.intents(status="pending_approval"))) == count:
             return found
+        time.sleep(0.05)
     raise AssertionError(f"There are {len(found)} pending intents, not {count}.")
