@@ -38,15 +38,15 @@ def test_an_unexpected_error_is_logged_and_told_without_internals(
     agent: Caller, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(*args: Any, **kwargs: Any) -> None:
-        raise RuntimeError("the secret is 42")
+        raise RuntimeError("the secret is swordfish")
 
     monkeypatch.setattr("intents.api.intents.propose", fail)
     with caplog.at_level(logging.ERROR):
         response = agent.post("intents", {"action": "a.b", "payload": 1}, X_Request_Id="req-7")
     document = problem(response, 500, "internal")
     assert document["request_id"] == "req-7"
-    assert b"42" not in response.content
-    assert "the secret is 42" in caplog.text
+    assert b"swordfish" not in response.content
+    assert "the secret is swordfish" in caplog.text
 
 
 def test_a_database_that_does_not_answer_is_503_and_says_when_to_come_back(
@@ -64,12 +64,12 @@ def test_a_database_that_does_not_answer_is_503_and_says_when_to_come_back(
 
 def test_an_error_outside_of_a_view_is_a_problem_too(anonymous: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*args: Any, **kwargs: Any) -> None:
-        raise RuntimeError("the secret is 42")
+        raise RuntimeError("the secret is swordfish")
 
     monkeypatch.setattr("django.middleware.common.CommonMiddleware.process_request", fail)
     response = anonymous.get("agents/me")
     problem(response, 500, "internal")
-    assert b"42" not in response.content
+    assert b"swordfish" not in response.content
 
 
 def test_a_host_that_is_not_ours_is_a_problem(anonymous: Caller, settings: Any) -> None:

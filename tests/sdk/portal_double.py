@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 
+from tests.loops import run_apart
 from zehrava import canonical, ids
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
@@ -75,7 +76,7 @@ class FakeTime:
 def run(result: Any) -> Any:
     """What a call returns, from either client: awaits what has to be awaited."""
     if inspect.isawaitable(result):
-        return asyncio.run(result)
+        return run_apart(result)
     return result
 
 
@@ -87,7 +88,7 @@ def collect(pages: Any) -> list[Any]:
     async def gather() -> list[Any]:
         return [member async for member in pages]
 
-    return asyncio.run(gather())
+    return run_apart(gather())
 
 
 def intent_json(status: str = "pending_approval", **changes: Any) -> dict[str, Any]:

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from tests.loops import run_apart
+
 
 class Intents:
     """The application behind, and its database: the status of every intent it is asked for."""
@@ -78,6 +80,6 @@ def in_loop() -> Callable[[Callable[[], Awaitable[None]]], None]:
     """Run an asynchronous test."""
 
     def run(test: Callable[[], Awaitable[None]]) -> None:
-        asyncio.run(asyncio.wait_for(test(), 20))  # type: ignore[arg-type]
+        run_apart(asyncio.wait_for(test(), 20))  # type: ignore[arg-type]
 
     return run

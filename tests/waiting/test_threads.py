@@ -1,6 +1,7 @@
 import asyncio
 import threading
 
+from tests.loops import run_apart
 from tests.waiting.conftest import Client
 from zehrava_site.threads import Threads
 
@@ -33,7 +34,7 @@ def test_a_header_spelt_with_an_underscore_cannot_pose_as_another():
         await Threads(application, threads=1)(scope, receive, send)
         assert sent[0]["status"] == 200
 
-    asyncio.run(asyncio.wait_for(test(), 10))
+    run_apart(asyncio.wait_for(test(), 10))
     assert "HTTP_X_FORWARDED_FOR" not in seen
     assert seen["HTTP_X_FORWARDED_PROTO"] == "http"
     assert seen["QUERY_STRING"] == "a=%C3%A9"
@@ -93,7 +94,7 @@ def stream(send, *, leave_after=None, stall=60.0):
         }
         await asyncio.wait_for(application(scope, receive, counted), 10)
 
-    asyncio.run(test())
+    run_apart(test())
     return endless.closed.is_set()
 
 
