@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
+import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.portal import Portal
+from tests.portal import Portal, Template
 
 PASSWORD = "correct horse battery"
 PATIENCE = 15_000  # milliseconds for what a worker does
@@ -27,7 +29,6 @@ class World:
 
     portal: Portal
     agent_key: str = ""
-    errors: list[str] = field(default_factory=list)
 
     def arrange(self, code: str) -> Any:
         """Run Python inside the portal; what it leaves in `made` comes back."""
@@ -37,23 +38,44 @@ class World:
         return json.loads(printed.strip().splitlines()[-1])
 
     def propose(self, action: str, payload: Any, **members: Any) -> str:
-        """Propose as the agent; returns the intent's id."""
-        return str(
-            self.arrange(
-                f"made = make_intent({self.agent_key!r}, action={action!r}, payload={payload!r}, **{members!r}).pk"
-            )
-        )
+        """Propose as the agent does, over the API; returns the intent's id."""
+        headers = {"Idempotency-Key": secrets.token_hex(16)}
+        return str(self._call("POST", "", {"action": action, "payload": payload, **members}, headers)["id"])
 
     def status(self, intent_id: str) -> str:
-        return str(
-            self.arrange(f"from intents.models import Intent\nmade = Intent.objects.get(pk={intent_id!r}).status")
+        return str(self._call("GET", f"/{intent_id}")["status"])
+
+    def _call(self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> Any:
+        answer = httpx.request(
+            method,
+            f"{self.portal.base_url}/api/v1/intents{path}",
+            json=body,
+            headers={"Authorization": f"Bearer {self.agent_key}", **(headers or {})},
+            timeout=60,
+            trust_env=False,
         )
+        assert answer.is_success, answer.text
+        return answer.json()
 
 
-@pytest.fixture
-def world(live_portal: Portal) -> World:
-    """A serving portal with a worker, a reviewer `rita`, an auditor `audrey` and an agent."""
-    made = World(live_portal)
+@pytest.fixture(scope="module")
+def world(portal_template: Template, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """A serving portal with a worker, a reviewer `rita`, an auditor `audrey` and an agent; one for all tests of a file.
+
+    Each test looks at the intents that it proposed itself.
+    """
+    folder = tmp_path_factory.mktemp("portal")
+    with portal_template.copy(folder) as database_url:
+        portal = Portal(folder, database_url)
+        try:
+            portal.start_web()
+            portal.start_worker()
+            yield _people_and_an_agent(World(portal))
+        finally:
+            portal.stop()
+
+
+def _people_and_an_agent(made: World) -> World:
     made.agent_key = made.arrange(
         "make_user('rita', 'reviewers')\n"
         "make_user('audrey', 'auditors')\n"

@@ -15,6 +15,10 @@ def sideways(page) -> int:
     return page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
 
 
+def open_card(page, intent: str) -> None:
+    page.locator(f'[data-intent="{intent}"] a').click()
+
+
 @pytest.mark.parametrize("size", [{"width": 1440, "height": 900}, PHONE], ids=["wide", "phone"])
 def test_a_reviewer_opens_a_pending_intent_approves_it_and_sees_it_executed(world, sign_in, page, size):
     page.set_viewport_size(size)
@@ -22,7 +26,7 @@ def test_a_reviewer_opens_a_pending_intent_approves_it_and_sees_it_executed(worl
     sign_in()
     assert sideways(page) <= 0
 
-    page.get_by_role("link", name="report.publish").first.click()
+    open_card(page, intent)
     expect(page.get_by_text("What will change")).to_be_visible()
     expect(page.get_by_text("x" * 200).first).to_be_visible()
     assert sideways(page) <= 0
@@ -33,7 +37,7 @@ def test_a_reviewer_opens_a_pending_intent_approves_it_and_sees_it_executed(worl
     page.get_by_role("button", name="Approve", exact=True).click()
 
     expect(page.get_by_role("heading", name="Approval desk")).to_be_visible()
-    expect(page.get_by_text("Nothing waits for you").first).to_be_visible()
+    expect(page.locator(f'[data-intent="{intent}"]')).to_have_count(0)
     page.locator("a.zhv-msg-link").click()
     # The page follows what happens: it is not loaded again by this test.
     expect(page.locator("#zhv-status")).to_have_text("Succeeded")
@@ -45,7 +49,7 @@ def test_a_reviewer_opens_a_pending_intent_approves_it_and_sees_it_executed(worl
 def test_a_reviewer_rejects_with_a_reason_and_not_without(world, sign_in, page):
     intent = world.propose("report.publish", {"title": "Figures"})
     sign_in()
-    page.get_by_role("link", name="report.publish").first.click()
+    open_card(page, intent)
 
     page.get_by_role("button", name="Reject", exact=True).click()
     expect(page.get_by_role("alert")).to_contain_text("Say why you reject")
@@ -63,7 +67,7 @@ def test_a_reviewer_rejects_with_a_reason_and_not_without(world, sign_in, page):
 def test_an_open_page_follows_a_decision_made_elsewhere_and_keeps_what_was_typed(world, sign_in, page):
     intent = world.propose("report.publish", {"title": "Figures"})
     sign_in()
-    page.get_by_role("link", name="report.publish").first.click()
+    open_card(page, intent)
     page.get_by_label("Reason, needed to reject").fill("I am still reading")
 
     world.arrange(
@@ -82,21 +86,23 @@ def test_an_open_page_follows_a_decision_made_elsewhere_and_keeps_what_was_typed
 
 def test_the_owner_reads_why_there_are_no_buttons_and_who_can_decide(world, sign_in, page):
     world.arrange("User.objects.get(username='olivia').groups.add(Group.objects.get(name='reviewers'))")
-    world.propose("report.publish", {"title": "Figures"})
+    intent = world.propose("report.publish", {"title": "Figures"})
     sign_in("olivia")
     page.get_by_role("link", name="All waiting").click()
-    page.get_by_role("link", name="report.publish").first.click()
+    open_card(page, intent)
 
     expect(page.get_by_text("You own press-agent")).to_be_visible()
-    expect(page.get_by_text("Can decide: rita (reviewers)")).to_be_visible()
+    expect(page.get_by_text(re.compile(r"Can decide: .*rita \(reviewers\)"))).to_be_visible()
     expect(page.get_by_role("button", name="Approve", exact=True)).to_have_count(0)
 
 
 def test_what_an_agent_writes_never_runs_and_never_leaves_its_place(world, sign_in, page):
     trap = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\u202egnp.exe{{ 7*7 }}"
-    world.propose("report.publish", {trap: trap}, summary=trap, context={trap: [trap]}, target=trap, tags=[trap])
+    intent = world.propose(
+        "report.publish", {trap: trap}, summary=trap, context={trap: [trap]}, target=trap, tags=[trap]
+    )
     sign_in()
-    page.get_by_role("link", name="report.publish").first.click()
+    open_card(page, intent)
 
     expect(page.get_by_text("U+202E").first).to_be_visible()
     assert page.locator("#zhv-live img, #zhv-live script").count() == 0
@@ -104,9 +110,9 @@ def test_what_an_agent_writes_never_runs_and_never_leaves_its_place(world, sign_
 
 
 def test_the_raw_json_is_one_key_away(world, sign_in, page):
-    world.propose("report.publish", {"title": "Figures"})
+    intent = world.propose("report.publish", {"title": "Figures"})
     sign_in()
-    page.get_by_role("link", name="report.publish").first.click()
+    open_card(page, intent)
     raw = page.get_by_text('"execution_mode":"portal"')
     expect(raw).to_be_hidden()
 
