@@ -17,6 +17,10 @@ POSTGRESQL = os.environ.get("ZEHRAVA_TEST_POSTGRESQL") or "postgres://postgres@1
 REDIS = os.environ.get("ZEHRAVA_TEST_REDIS") or "redis://127.0.0.1:6379/0"
 
 
+# What knows no database, or brings its own: once is enough.
+WITHOUT_DATABASE = ("tests/deploy", "tests/executors", "tests/sdk", "tests/serving")
+
+
 @dataclass(frozen=True)
 class Component:
     """Something to install and start; tests that need it carry its marker."""
@@ -89,8 +93,7 @@ def run(arguments: list[str]) -> int:
         statuses = [_pytest("SQLite", arguments, environment)]
         if postgresql_found():
             database = urlunsplit(urlsplit(POSTGRESQL)._replace(path="/zehrava"))
-            # The SDK knows no database: once is enough.
-            arguments = ["--ignore=tests/sdk", *arguments]
+            arguments = [*(f"--ignore={folder}" for folder in WITHOUT_DATABASE), *arguments]
             statuses.append(_pytest("PostgreSQL", arguments, {**environment, "ZEHRAVA_DATABASE_URL": database}))
         skipped: Counter[str] = Counter()
         if report.exists():
