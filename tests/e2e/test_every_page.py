@@ -40,11 +40,12 @@ def shape(address: str) -> tuple[str, str]:
 
 @pytest.mark.parametrize("name", ["admin", "audrey"])
 def test_every_page_opens_without_an_error(world, sign_in, page, name):
+    decided = world.propose("report.publish", {"title": "Figures"})
+    world.propose("press.call", ["\u202e", None])
     world.arrange(
-        "from reviews.decisions import decide\n"
-        f"one = make_intent({world.agent_key!r}, action='report.publish', payload={{'title': 'Figures'}})\n"
+        "from intents.models import Intent\nfrom reviews.decisions import decide\n"
+        f"one = Intent.objects.get(pk={decided!r})\n"
         "decide(one.pk, by=User.objects.get(username='rita'), vote='approve', digest=one.digest)\n"
-        f"make_intent({world.agent_key!r}, action='press.call', payload=['\\u202e', None])\n"
         "load_policy('name: calls\\nmatch: {actions: [press.call]}\\nrules: [{id: all, effect: require_approval}]\\n')"
     )
     sign_in(name, world.portal.password if name == "admin" else "correct horse battery")
