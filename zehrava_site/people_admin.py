@@ -17,17 +17,9 @@ from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
-from audit import ledger
 from audit.actors import Actor
+from zehrava_site.people import Verb, record_group, record_person
 
-ledger.register(
-    {
-        "person.added": "Somebody was given an account.",
-        "person.changed": "An account, its groups or its password changed.",
-        "group.added": "A group was made.",
-        "group.changed": "A group's name or permissions changed.",
-    }
-)
 # Only somebody who has all rights already may give them, or single permissions past the roles.
 FOR_SUPERUSERS = ("is_superuser", "user_permissions")
 
@@ -54,22 +46,14 @@ class Governed:
         self._record(request, obj, "changed")
         return super().log_change(request, obj, message)  # type: ignore[misc]
 
-    def _record(self, request: HttpRequest, row: User | Group, verb: str) -> None:
+    def _record(self, request: HttpRequest, row: User | Group, verb: Verb) -> None:
         assert isinstance(request.user, User)
-        if isinstance(row, User):
-            noun = "person"
-            facts: dict[str, Any] = {
-                "active": row.is_active,
-                "enters_admin": row.is_staff,
-                "superuser": row.is_superuser,
-                "groups": sorted(row.groups.values_list("pk", flat=True)),
-            }
-            content = {"username": row.username, "groups": sorted(row.groups.values_list("name", flat=True))}
-        else:
-            noun, facts = "group", {"permissions": sorted(row.permissions.values_list("codename", flat=True))}
-            content = {"name": row.name}
+        by = Actor.person(request.user)
         with transaction.atomic():
-            ledger.record(ledger.Change(f"{noun}.{verb}", row, Actor.person(request.user), facts, content))
+            if isinstance(row, User):
+                record_person(row, verb, by=by)
+            else:
+                record_group(row, verb, by=by)
 
 
 @admin.register(User)
