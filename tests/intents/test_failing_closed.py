@@ -153,3 +153,10 @@ def test_an_agent_suspended_since_the_approval_runs_nothing():
         claim(intent.pk, agent=caller)
     assert refused.value.kind == "suspended"
     assert not Execution.objects.exists()
+
+
+def test_an_agent_approves_nothing_by_naming_a_lenient_policy():
+    load_policy("name: reading\nmatch: {actions: ['docs.read']}\nrules: [{id: ok, effect: allow}]\n")
+    run_by_noop("db.tidy")
+    assert make_intent(action="db.drop", policy="reading").status == Status.PENDING_APPROVAL
+    assert make_intent(action="db.tidy", policy="reading").status == Status.PENDING_APPROVAL

@@ -6,6 +6,8 @@ import datetime
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from zehrava.policy import Policy, PolicyError, PolicySet, Verdict
 
@@ -131,6 +133,33 @@ def test_a_named_policy_applies_to_agents_it_is_not_for() -> None:
     policies = PolicySet.parse(policy("usual", "allow"), policy("strict", "block", match='{agents: ["mail-*"]}'))
     assert ask(policies).effect == "allow"
     assert ask(policies, policy="strict").effect == "block"
+
+
+def test_a_lenient_policy_that_is_named_allows_nothing_that_no_policy_matches() -> None:
+    policies = PolicySet.parse(
+        policy("lax", "allow", match="{actions: [other]}"),
+        policy("strict", "block", match="{actions: [other]}"),
+        policy("mine", "allow", match='{actions: ["x.z"], agents: ["somebody-else"]}'),
+    )
+    assert ask(policies).effect == "require_approval"
+    verdict = ask(policies, policy="lax")
+    assert (verdict.effect, verdict.policy) == ("require_approval", None)
+    assert "no policy matches" in verdict.reason
+    assert ask(policies, action="x.z", policy="mine").effect == "require_approval"
+    assert ask(policies, policy="strict").effect == "block"
+
+
+STRICTNESS = {"allow": 0, "require_approval": 1, "block": 2}
+MATCHES = ('{actions: ["x.y"]}', "{actions: [other]}", '{agents: ["mail-*"]}', "{environments: [staging]}")
+SETS = st.lists(st.tuples(st.sampled_from(sorted(STRICTNESS)), st.sampled_from(MATCHES)), min_size=1, max_size=5)
+
+
+@given(policies=SETS, named=st.integers(0, 4))
+def test_naming_a_policy_never_makes_a_verdict_milder(policies: list[tuple[str, str]], named: int) -> None:
+    texts = [policy(f"p{index}", effect, match=match) for index, (effect, match) in enumerate(policies)]
+    together = PolicySet.parse(*texts)
+    without, with_it = ask(together), ask(together, policy=f"p{named % len(texts)}")
+    assert STRICTNESS[with_it.effect] >= STRICTNESS[without.effect]
 
 
 def test_naming_a_policy_that_does_not_exist_asks() -> None:

@@ -160,25 +160,32 @@ class PolicySet:
         candidates = self._candidates(intent["action"])
         trace: list[dict[str, Any]] = []
         said: list[_Said] = []
-        named = None
+        named, invited, matched = None, False, False
         if policy is not None:
             named = self._by_name.get(policy)
             if named is None:
                 said.append(_Said(ASK, None, None, f"there is no policy {str(policy)[:63]!r}", Requirement()))
             elif named not in candidates.policies:
+                invited = True
                 together = tuple(sorted((*candidates.policies, named), key=lambda each: each.name))
                 candidates = _Candidates(together, _reads(together))
         surroundings = candidates.reads.environment(values)
         name, where = values["agent"].get("name"), values["agent"].get("environment")
         for each in candidates.policies:
             try:
-                if each is not named and not each.match.covers(name=name, environment=where):
+                covers = not (invited and each is named) and each.match.covers(name=name, environment=where)
+                if not covers and each is not named:
                     continue
+                matched = matched or covers
             except ValueError as error:
+                matched = True
                 said.append(_Said(ASK, each, None, f"policy {each.name!r}: {error}", each.ask))
                 continue
             said.append(_decide(each, values, surroundings, trace))
-        return _join(said, intent["action"], trace)
+        if not matched:
+            # What is said without the named policy is the floor: an agent that names one can only be held tighter.
+            said.append(_Said(ASK, None, None, _unmatched(intent["action"]), Requirement()))
+        return _join(said, trace)
 
 
 def load(path: str | Path) -> Policy:
@@ -298,9 +305,7 @@ def _failed(policy: Policy, rule: Rule, error: str) -> _Said:
     return _Said(ASK, policy, rule.id, reason, rule.requirement or policy.ask)
 
 
-def _join(said: list[_Said], action: str, trace: list[dict[str, Any]]) -> Verdict:
-    if not said:
-        return _undecided(f"no policy matches the action {action[:200]!r}")
+def _join(said: list[_Said], trace: list[dict[str, Any]]) -> Verdict:
     effect = next(effect for effect in (BLOCK, ASK, ALLOW) if any(each.effect == effect for each in said))
     deciding = [each for each in said if each.effect == effect]
     # What a policy says comes before what is only said about policies; both are in order of names already.
@@ -314,6 +319,10 @@ def _join(said: list[_Said], action: str, trace: list[dict[str, Any]]) -> Verdic
     name = first.policy.name if first.policy else None
     version = first.policy.version if first.policy else None
     return Verdict(effect, name, version, first.rule, reason, requirement, tuple(trace))
+
+
+def _unmatched(action: str) -> str:
+    return f"no policy matches the action {action[:200]!r}"
 
 
 def _undecided(reason: str) -> Verdict:
