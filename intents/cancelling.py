@@ -7,6 +7,7 @@ from django.db import transaction
 from audit.actors import Actor
 from intents import lifecycle
 from intents.models import Intent, Status
+from intents.reasons import read_reason
 
 
 def cancel(intent: Intent, *, by: Actor, reason: str = "") -> Intent:
@@ -14,6 +15,7 @@ def cancel(intent: Intent, *, by: Actor, reason: str = "") -> Intent:
 
     Whether `by` may is for the caller to know. Raises Problem `conflict` where it is too late.
     """
+    reason = read_reason(reason, path="/reason")
     with transaction.atomic():
         intent = lifecycle.locked(intent.pk)
         if intent.status != Status.CANCELLED:

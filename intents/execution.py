@@ -23,6 +23,7 @@ from audit.actors import Actor
 from intents import executors, integrity, lifecycle
 from intents.in_force import AgentInForce
 from intents.models import Execution, ExecutionMode, ExecutionState, Intent, Status
+from intents.reasons import read_reason
 from zehrava import canonical
 from zehrava.action_types import ActionType
 from zehrava.problems import Problem
@@ -157,7 +158,7 @@ def _pinned_action_type(intent: Intent) -> ActionType:
     version = intent.action_type_version
     if version is None:
         raise _Altered(intent, ["action type"])
-    if canonical.digest(version.text.encode()) != version.digest:
+    if canonical.digest(version.text.encode()) != intent.action_type_digest:
         raise _Altered(intent, ["action type"])
     return ActionType.parse(version.text)
 
@@ -257,20 +258,19 @@ def resolve(intent: Intent, *, by: User, outcome: str, reason: str) -> Intent:
     """
     if outcome not in SETTLEMENTS:
         raise Problem("invalid", "Say whether it succeeded, failed, or is to run again.", path="/outcome")
-    if not reason.strip():
-        raise Problem("invalid", "Say how you found out; the reason stays with the record.", path="/reason")
+    reason = read_reason(reason, path="/reason", needed="Say how you found out; the reason stays with the record.")
     with transaction.atomic():
         intent = lifecycle.locked(intent.pk)
         if not (by.is_active and by.has_perm("intents.resolve_intent")):
             raise Problem("not-entitled", "Only operators settle what an execution did.")
-        if intent.agent.owner_id == by.pk:
+        if by.pk in intent.owner_ids:
             raise Problem("not-entitled", "You own this agent; let somebody else settle what it did.")
         window = intent.expires_at - intent.created_at
         lifecycle.settle(
             intent,
             SETTLEMENTS[outcome],
             by=Actor.person(by),
-            reason=reason.strip(),
+            reason=reason,
             expires_at=clock.now() + window,
         )
     return intent

@@ -6,6 +6,7 @@ claim reads it, so that a revoked key or a suspended agent stops counting everyw
 
 from __future__ import annotations
 
+import json
 import logging
 import secrets
 import threading
@@ -17,6 +18,7 @@ from django.db import connection
 from django.db.models import F
 
 from audit.actors import Actor
+from audit.models import Event
 from intents.models import ActionTypeVersion, AgentKey, InForce, PolicyVersion
 from zehrava import canonical
 from zehrava.action_types import ActionType
@@ -133,20 +135,22 @@ def _version_and_time() -> tuple[int, datetime]:
 
 def _load(version: int) -> Rules:
     policies, policy_versions, unreadable_policies = [], {}, {}
+    saved = _digests_in_the_ledger("policy_version.created")
     for active in PolicyVersion.objects.filter(policy__active=F("pk")).select_related("policy"):
         name = active.policy.name
         try:
-            _refuse_altered(active.text, active.digest)
+            _refuse_altered(active, saved)
             policies.append(Policy.parse(active.text, version=active.number))
             policy_versions[name] = active.pk
         except Exception as error:
             logger.exception("policy %s v%s cannot be used", name, active.number)
             unreadable_policies[name] = str(error)
     action_types, unreadable_action_types = {}, {}
+    saved = _digests_in_the_ledger("action_type_version.created")
     for active_type in ActionTypeVersion.objects.filter(action_type__active=F("pk")).select_related("action_type"):
         name = active_type.action_type.name
         try:
-            _refuse_altered(active_type.text, active_type.digest)
+            _refuse_altered(active_type, saved)
             action_types[name] = (active_type.pk, ActionType.parse(active_type.text))
         except Exception as error:
             logger.exception("action type %s v%s cannot be used", name, active_type.number)
@@ -162,8 +166,15 @@ def _load(version: int) -> Rules:
     )
 
 
-def _refuse_altered(text: str, digest: str) -> None:
-    if canonical.digest(text.encode()) != digest:
+def _digests_in_the_ledger(event: str) -> dict[str, str]:
+    """The digest with which each version was saved, by its key: the row could be changed, the ledger could not."""
+    lines = Event.objects.filter(type=event).values_list("subject_id", "line")
+    return {subject: json.loads(line)["facts"]["digest"] for subject, line in lines.iterator(chunk_size=500)}
+
+
+def _refuse_altered(version: PolicyVersion | ActionTypeVersion, saved: Mapping[str, str]) -> None:
+    digest = canonical.digest(version.text.encode())
+    if not digest == version.digest == saved.get(str(version.pk)):
         raise ValueError("The stored text is not the one that was saved: its digest differs.")
 
 

@@ -1,7 +1,8 @@
-"""Whether what is stored is still what was approved (promise 2), asked just before anything runs.
+"""Whether what is stored is still what happened (promise 2), asked before anybody decides and before anything runs.
 
-The columns of an intent could be changed by anyone who can write to the database. The ledger refuses that, so the
-digests written there with the approval are what the row has to agree with.
+The columns of an intent could be changed by anyone who can write to the database. The ledger refuses that, so what it
+says of the intent last is what the row has to agree with: its status, the digests of all that was decided about, its
+owner and its deadline.
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from audit.canonical_rows import instant
 from audit.models import Event
-from intents.models import Execution, Intent, Status
+from intents.models import Execution, Intent
 from zehrava import canonical
 
-APPROVALS = ("intent.proposed", "intent.approved")
+STARTED = "execution.started"
 
 
 def digest_of(document: Any) -> str:
@@ -28,7 +30,10 @@ def text_is_intact(intent: Intent) -> bool:
 
 
 def differences(intent: Intent, execution: Execution | None = None) -> list[str]:
-    """What is stored differently from what was approved, as words for an alert; empty where all agrees."""
+    """What is stored differently from what the ledger says, as words for an alert; empty where all agrees.
+
+    `execution` is the attempt that is about to run, where its row exists already.
+    """
     return list(_differences(intent, execution))
 
 
@@ -37,12 +42,21 @@ def _differences(intent: Intent, execution: Execution | None) -> Iterator[str]:
         # Nothing that could be read out of it means anything now.
         yield "canonical text"
         return
-    if execution is not None and execution.digest != intent.digest:
-        yield "execution's digest"
     if digest_of(intent.verdict) != intent.verdict_digest:
         yield "verdict"
     if digest_of(intent.requirement) != intent.requirement_digest:
         yield "requirement"
+    yield from _columns_beside_the_text(intent)
+    last, started = _in_the_ledger(intent)
+    yield from _unlike(last, intent)
+    if execution is not None:
+        if execution.digest != intent.digest:
+            yield "execution's digest"
+        if execution.attempt in started:
+            yield "an attempt that was started before"
+
+
+def _columns_beside_the_text(intent: Intent) -> Iterator[str]:
     document = intent.document
     columns = {
         "id": intent.id,
@@ -55,28 +69,35 @@ def _differences(intent: Intent, execution: Execution | None) -> Iterator[str]:
     for name, value in columns.items():
         if document[name] != value:
             yield name
-    approval = _approval(intent)
-    if approval is None:
-        yield "approval missing from the ledger"
+
+
+def _unlike(last: dict[str, Any] | None, intent: Intent) -> Iterator[str]:
+    """Where the row says something else than the last event of the intent."""
+    if last is None:
+        yield "intent missing from the ledger"
         return
-    bound = {
+    row = {
+        "status": str(intent.status),
         "digest": intent.digest,
         "verdict_digest": intent.verdict_digest,
         "requirement_digest": intent.requirement_digest,
         "action_type_version": intent.action_type_version_id,
+        "action_type_digest": intent.action_type_digest,
+        "owner": intent.owner_id,
+        "expires_at": instant(intent.expires_at),
     }
-    for name, value in bound.items():
-        if approval.get(name) != value:
+    for name, value in row.items():
+        if last.get(name) != value:
             yield f"{name} in the ledger"
 
 
-def _approval(intent: Intent) -> dict[str, Any] | None:
-    """The facts of the event that made the intent runnable."""
-    events = (
-        Event.objects.filter(intent_id=intent.pk, type__in=APPROVALS).order_by("-id").values_list("line", flat=True)
-    )
-    for line in events:
-        facts = json.loads(line)["facts"]
-        if facts.get("status") == Status.APPROVED:
-            return facts
-    return None
+def _in_the_ledger(intent: Intent) -> tuple[dict[str, Any] | None, set[int]]:
+    """The facts of the last event of this intent, and the attempts that were started; one query."""
+    events = Event.objects.filter(intent_id=intent.pk).order_by("id").values_list("type", "line")
+    last, started = None, set()
+    for kind, line in events:
+        if kind.startswith("intent."):
+            last = json.loads(line)["facts"]
+        elif kind == STARTED:
+            started.add(json.loads(line)["facts"]["attempt"])
+    return last, started

@@ -24,7 +24,7 @@ from typing import Any
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from audit import clock, inserting, ledger
+from audit import canonical_rows, clock, inserting, ledger
 from audit.actors import Actor
 from intents import doorbell
 from intents.models import Execution, ExecutionMode, ExecutionState, Intent, Status
@@ -278,6 +278,9 @@ def _bound(intent: Intent) -> dict[str, Any]:
         "verdict_digest": intent.verdict_digest,
         "requirement_digest": intent.requirement_digest,
         "action_type_version": intent.action_type_version_id,
+        "action_type_digest": intent.action_type_digest,
+        "owner": intent.owner_id,
+        "expires_at": canonical_rows.instant(intent.expires_at),
     }
 
 

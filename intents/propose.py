@@ -109,6 +109,7 @@ def _draft(agent: AgentInForce, proposal: Proposal, snapshot: Snapshot) -> Inten
         id=intent_id,
         agent_id=agent.id,
         agent_name=agent.name,
+        owner_id=agent.owner_id,
         action=proposal.action,
         status=status,
         execution_mode=mode,
@@ -128,6 +129,7 @@ def _draft(agent: AgentInForce, proposal: Proposal, snapshot: Snapshot) -> Inten
         requirement_digest=integrity.digest_of(requirement),
         policy_version_id=snapshot.policy_versions.get(verdict["policy"]),
         action_type_version_id=version_id,
+        action_type_digest=action_type.digest if action_type else None,
         risk_score=assessed.score,
         risk_level=assessed.level,
         risk_reasons=assessed.reasons,
@@ -251,7 +253,7 @@ def _store(
 ) -> Answer:
     if idempotency_key:
         _take_key(agent, idempotency_key)
-    elif intent.status == Status.PENDING_APPROVAL and (twin := _pending_twin(intent)):
+    elif intent.status == Status.PENDING_APPROVAL and (twin := _pending_twin(intent, body)):
         return Answer(200, _encode(representation.represent([twin])[0]), False, twin.pk)
     if intent.supersedes_id:
         _supersede(agent, intent.supersedes_id, by=intent)
@@ -313,21 +315,27 @@ def _take_key(agent: AgentInForce, key: str) -> None:
             )
 
 
-def _pending_twin(intent: Intent) -> Intent | None:
-    """The same thing, still pending, asked by the same agent; two such proposals at once wait for each other."""
+def _pending_twin(intent: Intent, body: Mapping[str, Any]) -> Intent | None:
+    """The same thing, still pending, asked by the same agent; two such proposals at once wait for each other.
+
+    A proposal that also wants something of its own intent gets one: to replace another, or less time than the twin has.
+    """
+    if intent.supersedes_id:
+        return None
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 2))", [intent.fingerprint])
-    return (
-        Intent.objects.filter(
-            agent_id=intent.agent_id,
-            fingerprint=intent.fingerprint,
-            status=Status.PENDING_APPROVAL,
-            expires_at__gt=intent.created_at,
-        )
-        .order_by("id")
-        .first()
+    twins = Intent.objects.filter(
+        agent_id=intent.agent_id,
+        fingerprint=intent.fingerprint,
+        status=Status.PENDING_APPROVAL,
+        expires_at__gt=intent.created_at,
     )
+    if body.get("expires_in") is not None:
+        twins = twins.filter(expires_at__lte=intent.expires_at)
+    if body.get("policy") is not None:
+        twins = twins.filter(verdict_digest=intent.verdict_digest, requirement_digest=intent.requirement_digest)
+    return twins.order_by("id").first()
 
 
 def _supersede(agent: AgentInForce, old_id: str, *, by: Intent) -> None:

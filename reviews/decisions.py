@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import logging
 from typing import Any
 
 from django.contrib.auth.models import User
@@ -9,15 +11,17 @@ from django.db import IntegrityError, transaction
 
 from audit import clock, inserting, ledger
 from audit.actors import Actor
+from audit.models import Event
 from intents import integrity, lifecycle
 from intents.models import Intent, Status
+from intents.reasons import read_reason
 from intents.representation import instant
 from reviews.entitlement import may_decide, standing_of, votes_of
 from reviews.models import Decision, Vote
 from zehrava import canonical, ids
 from zehrava.problems import Problem
 
-RATIONALE_LENGTH = 10_000
+logger = logging.getLogger(__name__)
 
 
 def decide(
@@ -72,14 +76,8 @@ def withdraw(decision: Decision, *, by: User) -> Decision:
 def _rationale(vote: str, rationale: str) -> str:
     if vote not in Vote.values:
         raise Problem("invalid", 'vote: Send "approve" or "reject".', path="/vote")
-    if not isinstance(rationale, str):
-        raise Problem("invalid", "rationale: Send a string.", path="/rationale")
-    rationale = rationale.strip()
-    if vote == Vote.REJECT and not rationale:
-        raise Problem("invalid", "Say why you reject: the agent and the record keep your reason.", path="/rationale")
-    if len(rationale) > RATIONALE_LENGTH:
-        raise Problem("invalid", f"Keep the reason within {RATIONALE_LENGTH} characters.", path="/rationale")
-    return rationale
+    why = "Say why you reject: the agent and the record keep your reason." if vote == Vote.REJECT else None
+    return read_reason(rationale, path="/rationale", needed=why)
 
 
 def _locked(intent_id: str) -> Intent:
@@ -115,13 +113,14 @@ def _refuse_stale(intent: Intent, digest: str, verdict_digest: str | None, requi
                 "What you were shown is not what would run now. Read the intent again and decide on that.",
                 path=f"/{name}",
             )
-    if not integrity.text_is_intact(intent) or integrity.digest_of(intent.verdict) != intent.verdict_digest:
+    if altered := integrity.differences(intent):
+        logger.critical("%s is not what the ledger says: %s", intent.pk, ", ".join(altered))
         raise Problem("integrity-failed", "What is stored was altered since it was proposed. Nobody can decide on it.")
 
 
 def _vote(intent: Intent, *, by: User, vote: Vote, rationale: str) -> Decision:
     actor = Actor.person(by)
-    votes = votes_of([intent]).get(intent.pk, [])
+    votes = _on_record(votes_of([intent]).get(intent.pk, []))
     decision = _decision(intent, by=by, vote=vote, rationale=rationale)
     if vote == Vote.APPROVE and standing_of(intent, [*votes, decision]).given == standing_of(intent, votes).given:
         raise Problem("not-entitled", "Every seat that you could fill is filled already; others have to decide.")
@@ -142,6 +141,23 @@ def _vote(intent: Intent, *, by: User, vote: Vote, rationale: str) -> Decision:
         approvals = [one.pk for one in votes if one.vote == Vote.APPROVE]
         lifecycle.approve(intent, by=actor, facts={"decisions": approvals})
     return decision
+
+
+def _on_record(votes: list[Decision]) -> list[Decision]:
+    """Of these votes, those that the ledger knows word for word and never saw taken back: a row alone is no vote."""
+    recorded: dict[str, str] = {}
+    withdrawn: set[str] = set()
+    events = Event.objects.filter(subject_type="reviews.decision", subject_id__in=[vote.pk for vote in votes])
+    for kind, subject, line in events.values_list("type", "subject_id", "line"):
+        if kind == "decision.made":
+            recorded[subject] = json.loads(line)["facts"]["record_digest"]
+        elif kind == "decision.withdrawn":
+            withdrawn.add(subject)
+    return [
+        vote
+        for vote in votes
+        if vote.pk not in withdrawn and recorded.get(vote.pk) == canonical.digest(canonical.dumps(record_of(vote)))
+    ]
 
 
 def _decision(intent: Intent, *, by: User, vote: Vote, rationale: str) -> Decision:

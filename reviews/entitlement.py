@@ -6,6 +6,8 @@ without a seat decides nothing, and an agent's owner never decides on what the a
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -41,7 +43,7 @@ def may_decide(intent: Intent, user: User) -> Refusal | None:
         return Refusal("not-entitled", "Your account is not active.")
     if not groups:
         return Refusal("not-entitled", "Policy decided this intent; there is nothing for people to decide.")
-    if intent.agent.owner_id == user.pk:
+    if user.pk in intent.owner_ids:
         return Refusal(
             "not-entitled", f"You own {intent.agent_name}, and owners do not decide on their agents' intents."
         )
@@ -58,7 +60,7 @@ def who_may_decide(intent: Intent) -> list[Eligible]:
     voted = set(_votes([intent]).values_list("reviewer_id", flat=True))
     members = (
         User.objects.filter(is_active=True, groups__name__in=groups)
-        .exclude(pk=intent.agent.owner_id)
+        .exclude(pk__in=intent.owner_ids)
         .distinct()
         .order_by("username")
         .prefetch_related("groups")
@@ -92,7 +94,7 @@ def standing_of(intent: Intent, votes: Iterable[Decision]) -> Standing:
         and vote.digest == intent.digest
         and vote.requirement_digest == intent.requirement_digest
         and vote.reviewer.is_active
-        and vote.reviewer_id != intent.agent.owner_id
+        and vote.reviewer_id not in intent.owner_ids
     ]
     return standing(intent.requirement, approvals)
 
@@ -106,8 +108,19 @@ def is_principal(intent: Intent, user: User) -> bool:
     named = intent.document["on_behalf_of"]
     if not named:
         return False
-    known_as = {name.casefold() for name in (user.get_username(), user.email, str(user.pk)) if name}
-    return named.strip().casefold() in known_as
+    known_as = {_plainly(name) for name in (user.get_username(), user.email, str(user.pk)) if name}
+    whole = _plainly(named)
+    return whole in known_as or not known_as.isdisjoint(_AROUND_NAMES.split(whole))
+
+
+# What stands around a name in "Rev One <rev@example.com>" or "user:rev".
+_AROUND_NAMES = re.compile(r"[\s<>()\[\],;:'\"]+")
+
+
+def _plainly(name: str) -> str:
+    """A name as one reads it: compatibility forms folded, invisible characters gone, in one case."""
+    folded = unicodedata.normalize("NFKC", name)
+    return "".join(c for c in folded if unicodedata.category(c) not in ("Cf", "Cc")).casefold().strip()
 
 
 def _either(names: tuple[str, ...]) -> str:

@@ -244,7 +244,7 @@ def _abilities(
     open_for_votes = status == Status.PENDING_APPROVAL and intent.expires_at > now
     why_not = _why_not(intent, person, votes, own_vote, open_for_votes)
     operator = person.has_perm("intents.resolve_intent")
-    owns = intent.agent.owner_id == person.pk
+    owns = person.pk in intent.owner_ids
     return Abilities(
         decide=open_for_votes and not why_not,
         why_not=why_not,

@@ -32,7 +32,7 @@ def waiting_for(person: User) -> tuple[str, ...]:
     supported = Decision.objects.filter(intent=OuterRef("pk"), withdrawn_at=None)
     rows = (
         pending()
-        .exclude(agent__owner=person)
+        .exclude(Q(agent__owner=person) | Q(owner=person))
         .filter(~Exists(voted))
         .annotate(
             named=ExpressionWrapper(~Q(canonical__contains=_ON_NOBODYS_BEHALF), output_field=BooleanField()),

@@ -1,27 +1,62 @@
 """Secrets that targets ask for, looked up by name at the last moment and kept nowhere.
 
-An action type says `credentials: crm`; the operator sets `ZEHRAVA_CREDENTIAL_CRM` where the worker runs. A hyphen or
-dot in the name is an underscore in the variable.
+An action type says `credentials: crm`; the operator sets, where the worker runs, `ZEHRAVA_CREDENTIAL_CRM` to the secret
+and `ZEHRAVA_CREDENTIAL_CRM_HOSTS` to the hosts that may have it. A hyphen or dot in the name is an underscore in the
+variables. So whoever writes an action type can name a secret, and cannot have it sent to a host of their own.
 """
 
 import os
 import re
 
 from intents.executors.orders import NotBegun
+from zehrava.targets import Destination, TargetError, authority, credentials_fault
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 # What may stand in an Authorization header. Checked here, since libraries quote the value they refuse.
 _USABLE = re.compile(r"[\x21-\x7e]+(?: [\x21-\x7e]+)*")
+_TLS_PORT = 443
 
 
-def credential(name: str) -> str:
-    """The secret of that name; raises NotBegun, without its value, where there is none that can be sent."""
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise NotBegun("The action type's name for credentials must be letters, digits, hyphens, dots and underscores.")
+def credential(name: str, where: Destination) -> str:
+    """The secret of that name; raises NotBegun, without its value, unless it can be sent and may be sent there."""
+    if fault := credentials_fault(name):
+        raise NotBegun(f"What the action type calls credentials {fault}. Nothing was sent.")
     variable = f"ZEHRAVA_CREDENTIAL_{re.sub('[.-]', '_', name.upper())}"
-    value = os.environ.get(variable, "")
-    if not value:
-        raise NotBegun(f"{variable} is not set where the worker runs; nothing was sent.")
+    listed = f"{variable}_HOSTS"
+    missing = [asked for asked in (variable, listed) if not os.environ.get(asked, "").strip(", \t")]
+    if missing:
+        raise NotBegun(
+            f"An operator must set {' and '.join(missing)} where the worker runs: the secret, and the hosts that may "
+            f"have it in {listed}. Nothing was sent."
+        )
+    if not _permitted(where, _hosts(listed)):
+        raise NotBegun(
+            f"{listed} does not name {where.authority}. If the secret may go there, an operator must add it where the "
+            "worker runs. Nothing was sent."
+        )
+    value = os.environ[variable]
     if not _USABLE.fullmatch(value):
         raise NotBegun(f"{variable} holds characters that no header can carry; nothing was sent.")
     return value
+
+
+def _permitted(where: Destination, hosts: frozenset[tuple[str, int]]) -> bool:
+    # Not in the clear to a host that was listed for TLS.
+    return (where.host, where.port) in hosts and (where.scheme == "https" or where.port != _TLS_PORT)
+
+
+def _hosts(variable: str) -> frozenset[tuple[str, int]]:
+    """The hosts and ports of a list; raises NotBegun where any of it cannot be read."""
+    found = set()
+    for number, entry in enumerate(os.environ[variable].split(","), 1):
+        if not entry.strip():
+            continue
+        try:
+            host, port = authority(entry.strip())
+        except TargetError as error:
+            # Not quoted: whoever mixes up the two variables has a secret here.
+            raise NotBegun(
+                f"{variable} must be host or host:port, with commas between them; entry {number} is neither. "
+                "Nothing was sent."
+            ) from error
+        found.add((host, port or _TLS_PORT))
+    return frozenset(found)

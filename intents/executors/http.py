@@ -19,7 +19,6 @@ the handshake and a dripping answer too. There are no redirects, retries, proxie
 import hashlib
 import json
 import logging
-import re
 from typing import Any
 from urllib.parse import quote
 
@@ -29,34 +28,12 @@ from intents.executors import egress, signing
 from intents.executors.credentials import credential
 from intents.executors.deadline import Deadline
 from intents.executors.orders import NotBegun, Order, Outcome, State, before_the_effect
+from zehrava.targets import header_name_fault, header_value_fault
 
 KEPT_BYTES = 65_536
 SHOWN_BYTES = 8_192
 
 _METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
-_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}", re.ASCII)
-_HEADER_VALUE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e\t]{0,2000}[\x21-\x7e])?")
-# Ours to say, or able to change where a request ends and who it is from.
-_OURS = frozenset(
-    [
-        "accept-encoding",
-        "authorization",
-        "connection",
-        "content-encoding",
-        "content-length",
-        "content-type",
-        "cookie",
-        "expect",
-        "host",
-        "idempotency-key",
-        "keep-alive",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    ]
-)
-_OUR_PREFIXES = ("proxy-", "webhook-", "zehrava-")
 
 # At debug level it logs response headers, in which a target may have echoed the credential.
 logging.getLogger("httpcore").setLevel(logging.WARNING)
@@ -68,11 +45,12 @@ def carry_out(order: Order, *, seconds: float) -> Outcome:
     allow_private = block.get("allow_private") is True
     with before_the_effect():
         deadline = Deadline(min(seconds, block.get("timeout", seconds)))
-        secret = credential(block["credentials"]) if block.get("credentials") is not None else None
         method = _method(block)
-        headers = _headers(order, secret)
         try:
             where = egress.destination(block.get("url", ""), allow_private=allow_private)
+            named = block.get("credentials")
+            secret = credential(named, where) if named is not None else None
+            headers = _headers(order, secret)
             addresses = egress.resolve(where, deadline=deadline, allow_private=allow_private)
         except egress.Refused as refusal:
             raise NotBegun(f"{refusal} Nothing was sent.") from refusal
@@ -195,13 +173,9 @@ def _headers(order: Order, secret: str | None) -> dict[str, str]:
 
 
 def _header_value(name: Any, value: Any) -> str:
-    if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
-        raise NotBegun("The action type names a header that cannot be one.")
-    if name.lower() in _OURS or name.lower().startswith(_OUR_PREFIXES):
-        raise NotBegun(f"The action type must not set the header {name}.")
-    if not isinstance(value, str) or not _HEADER_VALUE.fullmatch(value.strip(" \t")):
-        raise NotBegun(f"The action type's header {name} must be plain text on one line.")
-    return value.strip(" \t")
+    if fault := header_name_fault(name) or header_value_fault(value):
+        raise NotBegun(f"The action type's header {name!r:.120} {fault}.")
+    return str(value).strip(" \t")
 
 
 def _unsent(error: Exception) -> str:

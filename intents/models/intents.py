@@ -4,6 +4,7 @@ import functools
 import json
 from typing import Any
 
+from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
@@ -54,6 +55,8 @@ class Intent(models.Model):
     id = models.CharField(primary_key=True, max_length=40, editable=False)
     agent = models.ForeignKey("intents.Agent", on_delete=models.PROTECT, related_name="intents")
     agent_name = models.CharField(max_length=63, editable=False)
+    # Who owned the agent then: handing the agent over gives no say in what it proposed before.
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     action = models.CharField(max_length=200)
     status = models.CharField(max_length=20, choices=Status)
     execution_mode = models.CharField(max_length=10, choices=ExecutionMode)
@@ -80,6 +83,7 @@ class Intent(models.Model):
     action_type_version = models.ForeignKey(
         "intents.ActionTypeVersion", null=True, blank=True, on_delete=models.PROTECT, related_name="+"
     )
+    action_type_digest = models.CharField(max_length=71, null=True, blank=True)
     risk_score = models.PositiveSmallIntegerField(default=0)
     risk_level = models.CharField(max_length=10, choices=RiskLevel)
     risk_reasons = models.JSONField(default=list)
@@ -146,6 +150,11 @@ class Intent(models.Model):
     @property
     def payload(self) -> Any:
         return self.document["payload"]
+
+    @property
+    def owner_ids(self) -> frozenset[int]:
+        """Who owned the agent when it proposed this, and who owns it now: none of them decides about it."""
+        return frozenset({self.owner_id, self.agent.owner_id})
 
     def audit_about(self) -> dict[str, str]:
         return {

@@ -1,6 +1,7 @@
 """Promise 2: what runs is what was approved, whatever somebody wrote into the database since."""
 
 import json
+from datetime import timedelta
 
 import pytest
 
@@ -40,6 +41,8 @@ ALTERATIONS = {
     "the records": lambda i: {"records": 100},
     "the verdict": lambda i: {"verdict": {**i.verdict, "effect": "allow"}},
     "the requirement": lambda i: {"requirement": {"all_of": []}},
+    "the deadline": lambda i: {"expires_at": i.expires_at + timedelta(days=1)},
+    "the owner": lambda i: {"owner_id": make_user().pk},
     "the requirement, its digest made to fit": lambda i: {
         "requirement": None,
         "requirement_digest": canonical.digest(b"null"),
@@ -115,3 +118,56 @@ def test_nobody_decides_on_a_text_that_was_altered():
     with pytest.raises(Problem) as refused:
         decide(intent.pk, by=make_user(None, "reviewers"), vote="approve", digest=intent.digest)
     assert refused.value.kind == "integrity-failed"
+
+
+def test_an_intent_that_ended_is_not_brought_back_by_its_status(monkeypatch):
+    from intents import executors
+    from intents.cancelling import cancel
+
+    cancelled, agent = approved_by_a_person()
+    cancel(cancelled, by=agent.actor)
+    Intent.objects.filter(pk=cancelled.pk).update(status=Status.APPROVED)
+    with pytest.raises(Problem) as refused:
+        claim(cancelled.pk, agent=agent)
+    assert refused.value.kind == "integrity-failed"
+
+    load_action_type("name: c.d\nexecutor: noop\n")
+    done, _ = approved_by_a_person(mode="portal", action="c.d")
+    execution = done.executions.get()
+    carry_out(execution.pk)
+    Intent.objects.filter(pk=done.pk).update(status=Status.APPROVED)
+    Execution.objects.filter(pk=execution.pk).update(state="waiting")
+    ran = []
+    monkeypatch.setitem(executors._EXECUTORS, "noop", lambda order, *, seconds: ran.append(order))
+    carry_out(execution.pk)
+    assert ran == []
+
+
+def test_an_action_type_whose_text_and_digest_were_both_changed_runs_nothing(monkeypatch):
+    from intents import executors, in_force
+
+    ran = []
+    monkeypatch.setitem(executors._EXECUTORS, "email", lambda order, *, seconds: ran.append(order))
+    load_action_type("name: a.b\nexecutor: noop\n")
+    intent, _ = approved_by_a_person(mode="portal")
+    forged = "name: a.b\nexecutor: email\n"
+    ActionTypeVersion.objects.update(text=forged, digest=canonical.digest(forged.encode()))
+    in_force.bump()
+    carry_out(intent.executions.get().pk)
+    intent.refresh_from_db()
+    assert (intent.status, ran) == (Status.CANCELLED, [])
+    with pytest.raises(Problem) as refused:
+        make_intent(action="a.b")
+    assert refused.value.kind == "unavailable"
+
+
+def test_a_policy_whose_text_and_digest_were_both_changed_allows_nothing():
+    from intents import in_force
+    from intents.models import PolicyVersion
+    from tests.factories import load_policy
+
+    load_policy("name: p\nmatch: {actions: ['a.b']}\nrules: [{id: all, effect: require_approval}]\n")
+    forged = "name: p\nmatch: {actions: ['a.b']}\nrules: [{id: all, effect: allow}]\n"
+    PolicyVersion.objects.update(text=forged, digest=canonical.digest(forged.encode()))
+    in_force.bump()
+    assert make_intent(action="a.b").status == Status.PENDING_APPROVAL

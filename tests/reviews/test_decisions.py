@@ -7,11 +7,13 @@ from django.db import IntegrityError, transaction
 
 from audit import clock
 from audit.models import Event
+from intents.agents import change_agent
+from intents.integrity import digest_of
 from intents.models import Intent, Status
 from reviews.decisions import decide, record_of, withdraw
 from reviews.entitlement import may_decide, who_may_decide
 from reviews.models import Decision
-from tests.factories import load_policy, make_agent, make_intent, make_user
+from tests.factories import ARRANGER, load_policy, make_agent, make_intent, make_user
 from zehrava import canonical
 from zehrava.problems import Problem
 
@@ -79,7 +81,20 @@ def test_a_superuser_without_a_seat_does_not_decide():
     assert refused(make_intent(), make_user(is_superuser=True)) == "not-entitled"
 
 
-@pytest.mark.parametrize("named", ["paula", "PAULA", " paula ", "paula@example.com", "Paula@Example.com"])
+@pytest.mark.parametrize(
+    "named",
+    [
+        "paula",
+        "PAULA",
+        " paula ",
+        "paula@example.com",
+        "Paula@Example.com",
+        "paula\u200b",
+        "\uff50aula",
+        "Paula P. <paula@example.com>",
+        "user:paula",
+    ],
+)
 def test_the_person_it_was_proposed_for_does_not_decide(named):
     paula = make_user("paula", "reviewers", email="paula@example.com")
     assert refused(make_intent(on_behalf_of=named), paula) == "not-entitled"
@@ -184,3 +199,54 @@ def test_the_record_binds_the_rationale_that_history_does_not_hold():
 def test_there_is_nothing_to_decide_where_policy_decided():
     load_policy("name: p\nmatch: {actions: ['x.y']}\nrules: [{id: all, effect: block}]\n")
     assert refused(make_intent(action="x.y"), make_user(None, "reviewers")) == "not-entitled"
+
+
+def test_a_vote_that_only_stands_in_its_row_does_not_count():
+    load_policy(TWO_SEATS)
+    intent = make_intent(action="a.b")
+    forged = approve(make_intent(action="a.b"), make_user(None, "finance"))
+    forged.pk, forged.intent, forged.digest = "dec_forged", intent, intent.digest
+    Decision.objects.bulk_create([forged])
+    approve(intent, make_user(None, "finance"))
+    approve(intent, make_user(None, "security"))
+    assert intent.status == Status.PENDING_APPROVAL
+
+
+def test_a_vote_that_was_taken_back_does_not_return_by_its_row():
+    load_policy(TWO_SEATS)
+    intent = make_intent(action="a.b")
+    first = make_user(None, "finance")
+    decision = withdraw(approve(intent, first), by=first)
+    Decision.objects.filter(pk=decision.pk).update(withdrawn_at=None)
+    approve(intent, make_user(None, "finance"))
+    approve(intent, make_user(None, "security"))
+    assert intent.status == Status.PENDING_APPROVAL
+
+
+def test_nobody_decides_on_a_requirement_that_was_lowered():
+    load_policy(TWO_SEATS)
+    intent = make_intent(action="a.b")
+    lower = {"all_of": [{"group": "finance", "count": 1}]}
+    Intent.objects.filter(pk=intent.pk).update(requirement=lower, requirement_digest=digest_of(lower))
+    assert refused(intent, make_user(None, "finance")) == "integrity-failed"
+
+
+def test_handing_the_agent_over_gives_its_owner_no_say():
+    owner, heir = make_user(None, "reviewers"), make_user(None, "reviewers")
+    agent, key = make_agent(owner=owner)
+    intent = make_intent(key)
+    change_agent(agent, by=ARRANGER, owner=heir)
+    assert refused(intent, owner) == "not-entitled"
+    assert refused(intent, heir) == "not-entitled"
+    approve(intent, make_user(None, "reviewers"))
+    assert intent.status == Status.APPROVED
+
+
+@pytest.mark.parametrize("nothing", ["", "  ", "\u200b", "\u2060\u00a0\u3000", "\ue000"])
+def test_a_reason_that_shows_nothing_is_none(nothing):
+    assert refused(make_intent(), make_user(None, "reviewers"), vote="reject", rationale=nothing) == "invalid"
+
+
+@pytest.mark.parametrize("control", ["no\x00", "\x1b[2Jno", "no\x7f"])
+def test_a_reason_with_control_characters_is_refused(control):
+    assert refused(make_intent(), make_user(None, "reviewers"), vote="reject", rationale=control) == "invalid"
