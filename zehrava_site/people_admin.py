@@ -1,30 +1,93 @@
 """People and groups in the admin. A person is deactivated, never deleted: what they decided keeps its author.
 
-Who is in which group decides who may approve what, so every change is told to the ledger as it is made.
+Who is in which group decides who may approve what, so every change is told to the ledger as it is made. Nobody
+changes their own groups and rights, nobody gives out seats and sits on one, and a group keeps a name that means
+something.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+from django import forms
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group, User
 from django.db import transaction
 from django.db.models import Model
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from audit.actors import Actor
+from intents import in_force
+from zehrava.policy.verdicts import DEFAULT_GROUP
 from zehrava_site.people import Verb, record_group, record_person
+from zehrava_site.roles import ROLES
 
 # Only somebody who has all rights already may give them, or single permissions past the roles.
 FOR_SUPERUSERS = ("is_superuser", "user_permissions")
+# Only somebody else may give these to one, or take them away.
+FOR_OTHERS = ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")
+ASK_ANOTHER = "Your own groups and rights are changed by another administrator."
+ADMINISTRATORS = "administrators"
+PASSWORD_PAGE = "auth_user_password_change"
 
 admin.site.unregister(User)
 admin.site.unregister(Group)
+
+
+def naming_policies() -> dict[str, list[str]]:
+    """The names of groups whose approval policies in force ask for, each with the names of those policies."""
+    found: dict[str, set[str]] = {}
+    for policy in in_force.current().rules.policies.policies:
+        for rule in policy.rules:
+            for group, _ in rule.requirement.groups if rule.requirement else ():
+                found.setdefault(group, set()).add(policy.name)
+    return {group: sorted(policies) for group, policies in found.items()}
+
+
+class PersonForm(UserChangeForm):
+    """An account; who gives out seats does not sit on one as well."""
+
+    def clean_groups(self) -> Any:
+        groups = self.cleaned_data["groups"]
+        names = {group.name for group in groups}
+        if ADMINISTRATORS in names:
+            # Who decides where no policy says it: `reviewers`, always.
+            seats = names & {DEFAULT_GROUP, *naming_policies()} - {ADMINISTRATORS}
+            if seats:
+                raise forms.ValidationError(
+                    f"Nobody is in {ADMINISTRATORS} and in {', '.join(sorted(seats))} at once: who gives out the seats "
+                    "that approve would sit on one. Choose one of them."
+                )
+        return groups
+
+
+class GroupForm(forms.ModelForm):
+    """A group; its name is what requirements refer to."""
+
+    def clean_name(self) -> str:
+        before, after = self.initial.get("name"), self.cleaned_data["name"]
+        # A new group has nobody in it yet, whatever its name.
+        if before is not None and before != after:
+            _refuse_renaming(before, after)
+        return after
+
+
+def _refuse_renaming(before: str, after: str) -> None:
+    policies = naming_policies()
+    for name in (before, after):
+        if name in ROLES:
+            raise forms.ValidationError(
+                f"{name} is a role and keeps its name: put people into another group, or take them out of this one."
+            )
+        if name in policies:
+            raise forms.ValidationError(
+                f"{name} is named by the policy in force {', '.join(policies[name])}: renaming would change who may "
+                "approve. Change the policy first."
+            )
 
 
 class Governed:
@@ -51,21 +114,33 @@ class Governed:
         by = Actor.person(request.user)
         with transaction.atomic():
             if isinstance(row, User):
-                record_person(row, verb, by=by)
+                password = request.resolver_match is not None and request.resolver_match.url_name == PASSWORD_PAGE
+                record_person(row, verb, by=by, password=password)
             else:
                 record_group(row, verb, by=by)
 
 
 @admin.register(User)
 class UserAdmin(Governed, DjangoUserAdmin, ModelAdmin):
-    form = UserChangeForm
+    form = PersonForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
     list_display = ["username", "first_name", "last_name", "email", "is_active", "is_staff", "last_login"]
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> list[str] | tuple[str, ...]:
         known = super().get_readonly_fields(request, obj)
+        if _is_oneself(request, obj):
+            return (*known, *FOR_OTHERS)
         return known if request.user.is_superuser else (*known, *FOR_SUPERUSERS)
+
+    def get_fieldsets(self, request: HttpRequest, obj: User | None = None) -> Any:
+        fieldsets = super().get_fieldsets(request, obj)
+        if not _is_oneself(request, obj):
+            return fieldsets
+        return [
+            (title, {**options, "description": ASK_ANOTHER} if "groups" in options["fields"] else options)
+            for title, options in fieldsets
+        ]
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         if obj is not None and obj.is_superuser and not request.user.is_superuser:
@@ -73,9 +148,20 @@ class UserAdmin(Governed, DjangoUserAdmin, ModelAdmin):
             return False
         return super().has_change_permission(request, obj)
 
+    def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:
+        # Django saves the password and logs it in two transactions: without the record there is to be no password.
+        with transaction.atomic():
+            return super().user_change_password(request, id, form_url)
+
+
+def _is_oneself(request: HttpRequest, person: User | None) -> bool:
+    return person is not None and person.pk == request.user.pk
+
 
 @admin.register(Group)
 class GroupAdmin(Governed, DjangoGroupAdmin, ModelAdmin):
+    form = GroupForm
+
     def has_change_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
         # Permissions of a group reach everyone in it; the roles' own are set by `manage.py bootstrap`.
         return request.user.is_superuser and super().has_change_permission(request, obj)
