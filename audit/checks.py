@@ -14,11 +14,12 @@ from audit.immutability import weaknesses
 
 @register(Tags.database)
 def append_only_tables_are_protected(databases: Sequence[str] | None = None, **kwargs: Any) -> list[CheckMessage]:
-    """Every event and history table of the running database refuses UPDATE and DELETE."""
+    """Every event and history table of the running database has our triggers, and nobody else's."""
     return [
         Error(
-            f"{weakness.table} can be changed: {weakness.reason}.",
-            hint="Find out who removed it, then put it back with `manage.py migrate --skip-checks`.",
+            f"{weakness.table} is not protected as it should be: {weakness.reason}.",
+            hint="Find out who did it. `manage.py migrate --skip-checks` puts Zehrava's own triggers back; what is not "
+            "Zehrava's has to be dropped by hand.",
             obj=alias,
             id="audit.E001",
         )

@@ -67,20 +67,21 @@ def remove(connection: BaseDatabaseWrapper, table: str) -> None:
 def weaknesses(connection: BaseDatabaseWrapper, tables: list[str] | None = None) -> list[Weakness]:
     """What is wrong with the triggers of these tables (default: all expected ones) on the running database.
 
-    Tables that do not exist yet are no weakness: a migration makes them.
+    That ours are missing or altered, and that something else is there: another's trigger or rule can swallow an event
+    before it is stored. Tables that do not exist yet are no weakness: a migration makes them.
     """
-    existing = set(connection.introspection.table_names())
-    wanted = [table for table in (tables or expected_tables()) if table in existing]
-    find = _weak_on_sqlite if connection.vendor == "sqlite" else _weak_on_postgresql
-    return list(find(connection, wanted))
+    wanted = _existing(connection, tables)
+    foreign = _foreign_on_sqlite if connection.vendor == "sqlite" else _foreign_on_postgresql
+    return [*_lost(connection, wanted), *foreign(connection, wanted)]
 
 
 def reinstall(connection: BaseDatabaseWrapper) -> list[str]:
     """Put missing triggers back and return the tables that had lost them.
 
-    SQLite rebuilds a table to alter it, and the old table takes its triggers along.
+    SQLite rebuilds a table to alter it, and the old table takes its triggers along. What is not ours stays where it is:
+    somebody has to find out who put it there.
     """
-    tables = sorted({weakness.table for weakness in weaknesses(connection)})
+    tables = sorted({weakness.table for weakness in _lost(connection, _existing(connection, None))})
     for table in tables:
         install(connection, table)
     return tables
@@ -182,6 +183,17 @@ def _remove_statements(connection: BaseDatabaseWrapper, table: str) -> list[str]
 # --- what is there -------------------------------------------------------------------------------------------------
 
 
+def _existing(connection: BaseDatabaseWrapper, tables: list[str] | None) -> list[str]:
+    existing = set(connection.introspection.table_names())
+    return [table for table in (tables or expected_tables()) if table in existing]
+
+
+def _lost(connection: BaseDatabaseWrapper, tables: list[str]) -> list[Weakness]:
+    """Which of our own triggers are missing or altered."""
+    find = _weak_on_sqlite if connection.vendor == "sqlite" else _weak_on_postgresql
+    return list(find(connection, tables))
+
+
 def _weak_on_sqlite(connection: BaseDatabaseWrapper, tables: list[str]) -> Iterator[Weakness]:
     with connection.cursor() as cursor:
         cursor.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'")
@@ -212,3 +224,44 @@ def _weak_on_postgresql(connection: BaseDatabaseWrapper, tables: list[str]) -> I
             yield Weakness(table, f"the trigger {_POSTGRESQL_TRIGGER} is not enabled ALWAYS")
         if (kind, function, body, unconditional) != (_POSTGRESQL_TYPE, _POSTGRESQL_FUNCTION, _POSTGRESQL_BODY, True):
             yield Weakness(table, f"the trigger {_POSTGRESQL_TRIGGER} is not the one Zehrava made")
+
+
+# --- what else is there --------------------------------------------------------------------------------------------
+
+
+def _foreign_on_sqlite(connection: BaseDatabaseWrapper, tables: list[str]) -> Iterator[Weakness]:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT lower(tbl_name), name FROM sqlite_master WHERE type = 'trigger' ORDER BY name")
+        found = cursor.fetchall()
+    for table in tables:
+        ours = _sqlite_triggers(connection, table)
+        for on, name in found:
+            if on == table and name not in ours:
+                yield Weakness(table, f"the trigger {name} is not one of Zehrava's")
+
+
+# Internal triggers too: they belong to constraints, and no constraint of these tables needs one. Row security hides
+# rows from those who look, and a table that inherits shows its rows as the parent's without having our triggers.
+_POSTGRESQL_FOREIGN = """
+    SELECT c.relname, 'the trigger ' || t.tgname || ' is not one of Zehrava''s'
+        FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
+        WHERE t.tgname <> %(trigger)s AND c.relname = ANY(%(tables)s) AND pg_table_is_visible(c.oid)
+    UNION ALL SELECT c.relname, 'the rule ' || r.rulename || ' is not one of Zehrava''s'
+        FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class
+        WHERE c.relname = ANY(%(tables)s) AND pg_table_is_visible(c.oid)
+    UNION ALL SELECT c.relname, 'row level security is enabled'
+        FROM pg_class c
+        WHERE c.relrowsecurity AND c.relname = ANY(%(tables)s) AND pg_table_is_visible(c.oid)
+    UNION ALL SELECT c.relname, 'the table ' || i.inhrelid::regclass::text || ' inherits from it'
+        FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhparent
+        WHERE c.relname = ANY(%(tables)s) AND pg_table_is_visible(c.oid)
+    ORDER BY 1, 2
+"""
+
+
+def _foreign_on_postgresql(connection: BaseDatabaseWrapper, tables: list[str]) -> Iterator[Weakness]:
+    with connection.cursor() as cursor:
+        cursor.execute(_POSTGRESQL_FOREIGN, {"trigger": _POSTGRESQL_TRIGGER, "tables": tables})
+        found = cursor.fetchall()
+    for table, reason in found:
+        yield Weakness(table, reason)

@@ -12,7 +12,7 @@ from audit import verification
 
 
 class Command(BaseCommand):
-    help = "Checks that history and ledger refuse changes, and that rows, lines and digests agree. Exit 1 if not."
+    help = "Checks that history and ledger refuse changes, and that rows, history and events agree. Exit 1 if not."
     # The check of the triggers is part of what this reports, with the rest.
     requires_system_checks = []
 
@@ -28,7 +28,8 @@ class Command(BaseCommand):
             for finding in report.findings:
                 self.stdout.write(f"{finding.table} {finding.row or ''}: {finding.problem}".replace(" :", ":"))
             self.stdout.write(
-                f"{report.tables} append-only tables, {report.events} events, {report.history_rows} history rows: "
+                f"{report.tables} append-only tables, {report.events} events, {report.history_rows} history rows, "
+                f"{report.rows} governed rows: "
                 + (f"{len(report.findings)} findings." if report.findings else "everything holds.")
             )
         if report.findings:
