@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
-from urllib.parse import urlsplit
 
 import jsonschema_rs
 
@@ -19,6 +18,7 @@ from zehrava.policy.functions import amount
 from zehrava.policy.reasons import Template, parse_path
 from zehrava.policy.shape import Shape
 from zehrava.policy.strict_yaml import join, read
+from zehrava.targets import TargetError, credentials_fault, destination, header_name_fault, header_value_fault
 
 MAX_VIOLATIONS = 50
 MAX_RECORDS = 2**53 - 1
@@ -27,37 +27,11 @@ MAX_TARGET = 500
 _PAYLOAD = frozenset({"payload"})
 _NAME = re.compile(r"[a-z0-9_]+(\.[a-z0-9_-]+)+")
 _EXECUTOR = re.compile(r"[a-z][a-z0-9_]*([.-][a-z0-9_]+)*")
-_CREDENTIALS = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
-_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
-_HEADER_VALUE = re.compile(r"[\t -~]{1,1000}")
-_HOST = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*\.?")
 _DOMAIN = re.compile(r"([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 _SENDER = re.compile(r"[^\s@<>,;\"()]+@[A-Za-z0-9.-]+")
 # A pattern that backtracks for ever on a hostile payload gives up, and the payload is refused.
 _PATTERNS = jsonschema_rs.FancyRegexOptions(backtrack_limit=100_000)
 _CURRENCY = re.compile(r"[A-Z]{3}")
-# The portal, not a document, says who it is and how the connection is run.
-_RESERVED_HEADERS = frozenset(
-    [
-        "authorization",
-        "host",
-        "cookie",
-        "connection",
-        "keep-alive",
-        "proxy-authenticate",
-        "proxy-authorization",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-        "content-length",
-        "content-type",
-        "idempotency-key",
-        "expect",
-        "forwarded",
-    ]
-)
 
 _KEYS = (
     "name", "title", "description", "schema", "derive", "executor", "http", "email", "noop", "safe_to_repeat",
@@ -371,10 +345,9 @@ def _read_http(shape: Shape, value: Any) -> dict[str, Any]:
     if "url" in data:
         settings["url"] = _read_url(shape, data["url"], allow_private=settings["allow_private"] is True)
     if "credentials" in data:
-        like = "the name of stored credentials, never the secret itself"
-        settings["credentials"] = shape.string(
-            data["credentials"], "http.credentials", most=63, pattern=_CREDENTIALS, like=like
-        )
+        settings["credentials"] = data["credentials"]
+        if fault := credentials_fault(data["credentials"]):
+            shape.fault("http.credentials", fault)
     if "timeout" in data:
         settings["timeout"] = shape.integer(data["timeout"], "http.timeout", least=1, most=20)
     if "headers" in data:
@@ -383,27 +356,13 @@ def _read_http(shape: Shape, value: Any) -> dict[str, Any]:
 
 
 def _read_url(shape: Shape, value: Any, *, allow_private: bool) -> str | None:
-    url = shape.string(value, "http.url", most=2_000, pattern=re.compile(r"[!-~]+"), like="an ASCII URL without spaces")
+    url = shape.string(value, "http.url", most=2_000)
     if url is None:
         return None
     try:
-        parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        shape.fault("http.url", "is not a URL")
-        return None
-    if parts.scheme not in ("http", "https") or not host or "\\" in url:
-        shape.fault("http.url", "must be an absolute https URL")
-    elif parts.scheme == "http" and not allow_private:
-        shape.fault("http.url", "must be https; http needs allow_private: true")
-    elif "@" in parts.netloc:
-        shape.fault("http.url", "must hold no user name or password; use credentials")
-    elif "#" in url:
-        shape.fault("http.url", "must have no fragment")
-    elif port not in (None, 443) and not allow_private:
-        shape.fault("http.url", "another port than 443 needs allow_private: true")
-    elif not _HOST.fullmatch(host) and "[" not in parts.netloc:
-        shape.fault("http.url", "the host is not a host name")
+        destination(url, allow_private=allow_private)
+    except TargetError as error:
+        shape.fault("http.url", str(error))
     return url
 
 
@@ -416,14 +375,12 @@ def _read_headers(shape: Shape, value: Any) -> dict[str, str]:
         shape.fault("http.headers", "has at most 20 entries")
     for name, text in data.items():
         path = join("http.headers", name)
-        if not _HEADER.fullmatch(name):
-            shape.faults.append(shape.document.fault_at_key(path, "is not a header name"))
-        elif name.lower() in _RESERVED_HEADERS or name.lower().startswith(("zehrava-", "proxy-", "x-forwarded-")):
-            shape.faults.append(shape.document.fault_at_key(path, "is set by the portal, not by a document"))
+        if fault := header_name_fault(name):
+            shape.faults.append(shape.document.fault_at_key(path, fault))
         elif name.lower() in (known.lower() for known in headers):
             shape.faults.append(shape.document.fault_at_key(path, "stands here twice"))
-        elif not isinstance(text, str) or not _HEADER_VALUE.fullmatch(text):
-            shape.fault(path, "must be a string of printable ASCII")
+        elif fault := header_value_fault(text):
+            shape.fault(path, fault)
         else:
             headers[name] = text
     return headers

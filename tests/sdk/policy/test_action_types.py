@@ -61,15 +61,15 @@ def test_it_names_the_path_line_and_column_of_a_mistake(
     ("settings", "path", "reason"),
     [
         ("method: POST", "http.url", "is missing"),
-        ('url: "http://x.example/y"', "http.url", "must be https"),
+        ('url: "http://x.example/y"', "http.url", "https on port 443"),
         ('url: "ftp://x.example/y", allow_private: true', "http.url", "absolute https"),
         ('url: "//x.example/y"', "http.url", "absolute https"),
         ('url: "https:///y"', "http.url", "absolute https"),
         ('url: "https://u:p@x.example/y"', "http.url", "no user name"),
         ('url: "https://x.example/y#z"', "http.url", "no fragment"),
-        ('url: "https://x.example:8443/y"', "http.url", "another port"),
-        ('url: "https://x.example:99999/y"', "http.url", "not a URL"),
-        ('url: "https://x.example\\\\@evil.example/"', "http.url", "absolute https"),
+        ('url: "https://x.example:8443/y"', "http.url", "https on port 443"),
+        ('url: "https://x.example:99999/y"', "http.url", "port from 1 to 65535"),
+        ('url: "https://x.example\\\\@evil.example/"', "http.url", "backslashes"),
         ('url: "https://x y.example/"', "http.url", "without spaces"),
         ('url: "https://x.example/y", method: GET', "http.method", "one of"),
         ('url: "https://x.example/y", timeout: 21', "http.timeout", "from 1 to 20"),
@@ -81,6 +81,14 @@ def test_it_names_the_path_line_and_column_of_a_mistake(
         ('url: "https://x.example/y", headers: {X-A: "b\\r\\nC: d"}', "http.headers.X-A", "printable"),
         ('url: "https://x.example/y", headers: {X-A: 5}', "http.headers.X-A", "must be a string"),
         ('url: "https://x.example/y", headers: {X-A: a, x-a: b}', "http.headers.x-a", "twice"),
+        ('url: "https://x.example/y", headers: {X-A: ""}', "http.headers.X-A", "not blank"),
+        ('url: "https://x.example/y", headers: {X-A: " \\t"}', "http.headers.X-A", "not blank"),
+        ('url: "https://x.example/y", headers: {webhook-id: x}', "http.headers.webhook-id", "set by the portal"),
+        ('url: "https://x.example/y", headers: {Webhook-New: x}', "http.headers.Webhook-New", "set by the portal"),
+        ('url: "https://x.example/y", headers: {Content-Encoding: br}', "http.headers.Content-Encoding", "set by"),
+        ('url: "https://x.example/y", credentials: 7', "http.credentials", "never the secret"),
+        ('url: "https://x.example/y", credentials: crm_hosts', "http.credentials", "must not end in _hosts"),
+        ('url: "https://x.example/y", credentials: CRM-Hosts', "http.credentials", "must not end in _hosts"),
         ('url: "https://x.example/y", colour: red', "http.colour", "unknown key"),
     ],
 )
@@ -88,6 +96,59 @@ def test_http_settings_that_could_reach_elsewhere_are_refused(settings: str, pat
     error = refused(HTTP % settings)
     assert error.path == path
     assert reason in error.reason
+
+
+@pytest.mark.parametrize(
+    ("host", "private"),
+    [
+        ("127.0.0.1", True),
+        ("10.0.0.1", True),
+        ("[::1]", True),
+        ("[::ffff:127.0.0.1]", True),
+        ("localhost", True),
+        ("LOCALHOST", True),
+        ("a.localhost", True),
+        ("169.254.169.254", False),
+        ("[fd00:ec2::254]", False),
+        ("[64:ff9b::169.254.169.254]", False),
+        ("0.0.0.0", False),
+        ("[::]", False),
+        ("[fe80::1]", False),
+        ("[fe80::1%251]", False),
+        ("224.0.0.1", False),
+        ("0x7f.1", False),
+        ("0x7f000001", False),
+        ("2130706433", False),
+        ("0177.0.0.1", False),
+        ("127.1", False),
+        ("127.0.0.1.", False),
+        ("localhost.", False),
+        ("crm.example.com.", False),
+        ("crm..example.com", False),
+        ("-crm.example.com", False),
+        ("[127.0.0.1]", False),
+        ("%31%32%37.0.0.1", False),
+    ],
+)
+def test_a_host_that_would_be_refused_without_resolving_is_refused_where_it_is_written(
+    host: str, private: bool
+) -> None:
+    """`private` says whether `allow_private: true` lifts it."""
+    error = refused(f'name: a.b\nexecutor: http\nhttp:\n  url: "https://{host}/y"\n')
+    assert (error.path, error.line, error.column) == ("http.url", 4, 8)
+    assert ("allow_private: true lifts that" in error.reason) is private
+    opened = HTTP % f'url: "https://{host}/y", allow_private: true'
+    if private:
+        assert ActionType.parse(opened).settings["allow_private"] is True
+    else:
+        assert refused(opened).path == "http.url"
+
+
+@pytest.mark.parametrize(
+    "host", ["8.8.8.8", "[2606:4700::1111]", "localhost.example.com", "notlocalhost", "a_b.example"]
+)
+def test_hosts_that_may_be_public_are_let_in(host: str) -> None:
+    assert ActionType.parse(HTTP % f'url: "https://{host}/y"').settings["url"] == f"https://{host}/y"
 
 
 def test_http_settings_have_their_documented_defaults() -> None:
