@@ -172,7 +172,7 @@ def test_every_environment_variable_has_a_line_for_operators():
     read = variables_of_the_code()
     assert {"ZEHRAVA_DATABASE_URL", "ZEHRAVA_EMAIL_URL", "ZEHRAVA_SECRET_KEY", "PORT"} <= read
     # Read by the name that an action type chooses.
-    assert listed - {"ZEHRAVA_CREDENTIAL_…"} == read
+    assert listed - {"ZEHRAVA_CREDENTIAL_…", "ZEHRAVA_CREDENTIAL_…_HOSTS"} == read
 
 
 def test_every_default_that_operators_are_told_is_the_one_of_the_code():

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
-from intents.executors import egress, http, run, signing
+from intents.executors import credentials, egress, http, run, signing
 
 SECRET = "s3cr3t-t0ken/with+signs="
 
@@ -139,8 +139,14 @@ def test_proxies_of_the_environment_are_not_used(send, target, monkeypatch):
 # --- credentials ---------------------------------------------------------------------------------------------------
 
 
-def test_a_named_credential_is_sent_as_bearer_and_appears_nowhere_else(send, target, monkeypatch, caplog):
+@pytest.fixture
+def credential(target, monkeypatch):
+    """The credential `crm`, which the operator lets go to the target."""
     monkeypatch.setenv("ZEHRAVA_CREDENTIAL_CRM", SECRET)
+    monkeypatch.setenv("ZEHRAVA_CREDENTIAL_CRM_HOSTS", f"crm.example.com, 127.0.0.1:{target.port}")
+
+
+def test_a_named_credential_is_sent_as_bearer_and_appears_nowhere_else(send, target, credential, caplog):
     caplog.set_level(logging.DEBUG)
     target.say(200, b'{"you sent": "nothing of note"}')
     outcome = send(credentials="crm")
@@ -158,8 +164,7 @@ def test_a_named_credential_is_sent_as_bearer_and_appears_nowhere_else(send, tar
         SECRET.replace("/", "\\/"),
     ],
 )
-def test_an_answer_that_repeats_the_credential_is_withheld(send, target, monkeypatch, caplog, echo):
-    monkeypatch.setenv("ZEHRAVA_CREDENTIAL_CRM", SECRET)
+def test_an_answer_that_repeats_the_credential_is_withheld(send, target, credential, caplog, echo):
     caplog.set_level(logging.DEBUG)
     target.say(500, echo.encode(), b"X-Echo: " + SECRET.encode() + b"\r\n")
     outcome = send(credentials="crm")
@@ -169,23 +174,108 @@ def test_an_answer_that_repeats_the_credential_is_withheld(send, target, monkeyp
     assert SECRET not in caplog.text
 
 
-def test_a_credential_in_the_content_type_is_withheld_too(send, target, monkeypatch):
-    monkeypatch.setenv("ZEHRAVA_CREDENTIAL_CRM", SECRET)
+def test_a_credential_in_the_content_type_is_withheld_too(send, target, credential):
     target.say(200, b"fine", b"Content-Type: " + SECRET.encode() + b"\r\n")
     assert SECRET not in repr(send(credentials="crm"))
 
 
-def test_a_missing_credential_sends_nothing(send, target, monkeypatch):
-    monkeypatch.delenv("ZEHRAVA_CREDENTIAL_CRM", raising=False)
+@pytest.mark.parametrize(
+    "missing",
+    [
+        ["ZEHRAVA_CREDENTIAL_CRM"],
+        ["ZEHRAVA_CREDENTIAL_CRM_HOSTS"],
+        ["ZEHRAVA_CREDENTIAL_CRM", "ZEHRAVA_CREDENTIAL_CRM_HOSTS"],
+    ],
+)
+@pytest.mark.parametrize("unset", [None, "", " , "])
+def test_a_credential_without_its_secret_or_its_hosts_sends_nothing_and_says_what_to_set(
+    send, target, monkeypatch, credential, missing, unset
+):
+    for variable in missing:
+        monkeypatch.delenv(variable) if unset is None else monkeypatch.setenv(variable, unset)
     outcome = send(credentials="crm")
     assert outcome.state == "failed"
-    assert "ZEHRAVA_CREDENTIAL_CRM" in outcome.result["error"]
+    assert f"must set {' and '.join(missing)} where" in outcome.result["error"]
+    assert SECRET not in repr(outcome)
+    assert target.connections == 0
+
+
+@pytest.mark.parametrize(
+    "hosts",
+    [
+        "crm.example.com",
+        "127.0.0.1",
+        "127.0.0.1:443",
+        "127.0.0.2:{port}",
+        "localhost:{port}",
+        "x127.0.0.1.example:{port}",
+    ],
+)
+def test_a_credential_goes_to_no_host_or_port_that_the_operator_did_not_list(
+    send, target, monkeypatch, caplog, credential, hosts
+):
+    monkeypatch.setenv("ZEHRAVA_CREDENTIAL_CRM_HOSTS", hosts.format(port=target.port))
+    outcome = send(credentials="crm")
+    assert outcome.state == "failed"
+    assert f"ZEHRAVA_CREDENTIAL_CRM_HOSTS does not name 127.0.0.1:{target.port}." in outcome.result["error"]
+    assert SECRET not in repr(outcome) + caplog.text
+    assert target.connections == 0
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://evil.example/",
+        "https://crm.example.com.evil.example/",
+        "https://evil.example/crm.example.com",
+        "https://sub.crm.example.com/",
+        "https://crm.example.com:8443/",
+        "http://crm.example.com/",
+        "http://crm.example.com:443/",
+    ],
+)
+def test_a_credential_for_one_host_is_looked_up_for_no_other(send, monkeypatch, credential, url):
+    monkeypatch.setattr(egress, "resolve", lambda *_, **__: pytest.fail("the host was looked up"))
+    outcome = send(url=url, credentials="crm")
+    assert outcome.state == "failed"
+    assert "does not name" in outcome.result["error"]
+
+
+@pytest.mark.parametrize("listed", ["crm.example.com", "CRM.Example.com:443", " other.example ,crm.example.com, "])
+@pytest.mark.parametrize("url", ["https://crm.example.com/import", "https://Crm.Example.COM:443/"])
+def test_a_host_is_listed_without_regard_to_case_and_for_https_where_no_port_stands(monkeypatch, listed, url):
+    monkeypatch.setenv("ZEHRAVA_CREDENTIAL_CRM", SECRET)
+    monkeypatch.setenv("ZEHRAVA_CREDENTIAL_CRM_HOSTS", listed)
+    assert credentials.credential("crm", egress.destination(url)) == SECRET
+
+
+@pytest.mark.parametrize(
+    "entry", ["*.example.com", "https://crm.example.com", "crm.example.com/", "0x7f.1", "a@b", SECRET]
+)
+def test_a_list_of_hosts_that_cannot_be_read_lets_nothing_out_and_is_not_quoted(
+    send, target, monkeypatch, caplog, credential, entry
+):
+    monkeypatch.setenv("ZEHRAVA_CREDENTIAL_CRM_HOSTS", f"127.0.0.1:{target.port},{entry}")
+    outcome = send(credentials="crm")
+    assert outcome.state == "failed"
+    assert "ZEHRAVA_CREDENTIAL_CRM_HOSTS" in outcome.result["error"] and "entry 2" in outcome.result["error"]
+    assert entry not in repr(outcome) + caplog.text
+    assert target.connections == 0
+
+
+@pytest.mark.parametrize("name", ["crm_hosts", "crm-hosts", "crm.hosts", "CRM_HOSTS", "crm.Hosts"])
+def test_a_list_of_hosts_is_never_read_as_a_secret(send, target, monkeypatch, credential, name):
+    monkeypatch.setenv("ZEHRAVA_CREDENTIAL_CRM_HOSTS_HOSTS", f"127.0.0.1:{target.port}")
+    outcome = send(credentials=name)
+    assert outcome.state == "failed"
+    assert "_hosts" in outcome.result["error"]
     assert target.connections == 0
 
 
 @pytest.mark.parametrize("value", ["two\nlines", "trailing\n", "é", " "])
 def test_a_credential_that_no_header_can_carry_is_neither_sent_nor_shown(send, target, monkeypatch, caplog, value):
     monkeypatch.setenv("ZEHRAVA_CREDENTIAL_CRM_EU", value)
+    monkeypatch.setenv("ZEHRAVA_CREDENTIAL_CRM_EU_HOSTS", f"127.0.0.1:{target.port}")
     outcome = send(credentials="crm-eu")
     assert outcome.state == "failed"
     assert value.strip() == "" or value.strip() not in repr(outcome) + caplog.text
