@@ -29,10 +29,16 @@ ledger.register(
 )
 
 
-def record_person(person: User, verb: Verb, *, by: Actor) -> None:
-    """Tell the ledger what an account is now: inside the transaction that changed it, after its groups were set."""
+def record_person(person: User, verb: Verb, *, by: Actor, password: bool = False) -> None:
+    """Tell the ledger what an account is now: inside the transaction that changed it, after its groups were set.
+
+    `password` says that it was the password which changed.
+    """
+    facts = _facts_of_people([person.pk])[person.pk]
+    if password:
+        facts["password"] = True
     content = {"username": person.username, "groups": sorted(person.groups.values_list("name", flat=True))}
-    ledger.record(ledger.Change(f"person.{verb}", person, by, _facts_of_people([person.pk])[person.pk], content))
+    ledger.record(ledger.Change(f"person.{verb}", person, by, facts, content))
 
 
 def record_group(group: Group, verb: Verb, *, by: Actor) -> None:
@@ -53,7 +59,8 @@ def _facts_of_people(keys: Sequence[int]) -> dict[int, dict[str, Any]]:
     }
     memberships = User.groups.through.objects.filter(user__in=keys).order_by("group_id")
     for person, group in memberships.values_list("user_id", "group_id"):
-        facts[person]["groups"].append(group)
+        if person in facts:
+            facts[person]["groups"].append(group)
     return facts
 
 
