@@ -3,6 +3,10 @@
 import os
 
 from celery import Celery
+from kombu.transport import TRANSPORT_ALIASES
+
+# `filesystem://` means ours, see there for why.
+TRANSPORT_ALIASES["filesystem"] = "zehrava_site.broker:Transport"
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "zehrava_site.settings")
 
