@@ -94,7 +94,7 @@ def _differing(model: type[Model], types: Sequence[str], facts_of: _Facts) -> It
             event = told.get(str(key))
             problem = _unrecorded(facts) if event is None else _difference(event.id, event.line, facts)
             if problem:
-                found[key] = Suspicion(event and event.id, problem)
+                found[key] = Suspicion(event.id if event else None, problem)
         return found
 
     for keys in key_batches(model._base_manager.all()):
