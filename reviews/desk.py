@@ -158,12 +158,20 @@ def _tabs(tab: str, counted: Counts, *, sees_all: bool) -> list[Tab]:
 def _why_none(person: User) -> str:
     """Why nothing can ever wait for this person as things are; empty where something can."""
     groups = groups_of_person(person)
-    ask = "An administrator can add you to reviewers, or to a group that a policy names."
+    ask = "An administrator can add you to reviewers, or to another group that a policy asks."
     if not groups:
-        return f"You are in no group, so nothing can wait for you. {ask}"
+        return f"You are in no group, so no policy can ask you. {ask}"
     if groups & _groups_that_are_asked():
         return ""
-    return f"You are in {', '.join(sorted(groups))}, and no policy in force asks this. {ask}"
+    if groups == {"auditors"}:
+        return "Auditors see everything and decide nothing."
+    asks = "asks this group" if len(groups) == 1 else "asks one of these groups"
+    return f"You are in {_listed(sorted(groups))}, and no policy in force {asks}. {ask}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def _groups_that_are_asked() -> set[str]:

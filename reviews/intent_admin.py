@@ -17,8 +17,9 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils import formats
 from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from django.utils.safestring import SafeString, mark_safe
 from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import (
     ChoicesCheckboxFilter,
@@ -36,10 +37,11 @@ from intents import cancelling, execution
 from intents.models import Intent, RiskLevel, Status
 from reviews import decisions, entitlement, intent_page, presentation
 from reviews.models import Decision, Vote
+from reviews.tree import tree
 from zehrava.problems import Problem
 
 HISTORY_SHOWN = 200
-LONGEST_LINK_TEXT = 120
+LONGEST_NAME = 120
 
 
 @admin.register(Intent)
@@ -78,7 +80,7 @@ class IntentAdmin(ReadOnlyAdmin, ModelAdmin):  # type: ignore[misc]
 
     @admin.display(description="What")
     def what(self, intent: Intent) -> SafeString:
-        return presentation.title(intent)
+        return _clamped(presentation.title(intent))
 
     @admin.display(description="Status")
     def state(self, intent: Intent) -> SafeString:
@@ -88,15 +90,20 @@ class IntentAdmin(ReadOnlyAdmin, ModelAdmin):  # type: ignore[misc]
     @admin.display(description="Risk", ordering="risk_score")
     def risk(self, intent: Intent) -> SafeString:
         level = RiskLevel(intent.risk_level)
-        return _pill(f"{level.label.lower()} {intent.risk_score}", presentation.RISK_COLOURS[level])
+        return _pill(f"{level.label} {intent.risk_score}", presentation.RISK_COLOURS[level])
 
     @admin.display(description="Target")
     def target_shown(self, intent: Intent) -> SafeString | str:
-        return visible(intent.target) if intent.target else "–"
+        if not intent.target:
+            return "–"
+        claimed = "" if "target" in intent.derived else mark_safe(' <span class="zhv-claimed">claimed</span>')
+        return format_html("{}{}", _clamped(visible(intent.target)), claimed)
 
-    @admin.display(description="Asked (UTC)", ordering="id")
+    @admin.display(description="Asked", ordering="id")
     def asked(self, intent: Intent) -> SafeString:
-        return format_html('<span class="zhv-nowrap">{}</span>', intent.created_at.strftime("%d %b %Y, %H:%M"))
+        return format_html(
+            '<span class="zhv-nowrap">{}</span>', formats.date_format(intent.created_at, "DATETIME_FORMAT")
+        )
 
     # --- one intent ---
 
@@ -119,7 +126,7 @@ class IntentAdmin(ReadOnlyAdmin, ModelAdmin):  # type: ignore[misc]
                 "event": event,
                 "meaning": EVENTS.get(event.type, ""),
                 "actor": visible(event.actor_name),
-                "facts": list(presentation.tree(json.loads(event.line)["facts"])),
+                "facts": tree(json.loads(event.line)["facts"]),
             }
             for event in events
         ]
@@ -214,7 +221,9 @@ class IntentAdmin(ReadOnlyAdmin, ModelAdmin):  # type: ignore[misc]
             )
         except Problem as problem:
             if _already_did(intent, _person(request), vote, request.POST.get("digest", "")):
-                messages.info(request, format_html("Your vote on {} was already recorded.", _link(intent)))
+                messages.info(
+                    request, format_html("Your vote on {} was already recorded. {}", _named(intent), _open_it(intent))
+                )
                 return HttpResponseRedirect(reverse("admin:index"))
             return self._page(
                 request, self._intent(request, object_id), problem=problem, typed=rationale, form="decide"
@@ -295,6 +304,11 @@ def _pill(words: str, colour: str) -> SafeString:
     return format_html('<span class="zhv-pill is-{}">{}</span>', colour or "grey", words)
 
 
+def _clamped(words: SafeString) -> SafeString:
+    """In a list only: a few lines of it are in sight, the intent's page has all."""
+    return format_html('<span class="zhv-clamp">{}</span>', words)
+
+
 def _to_page(intent: Intent) -> HttpResponseRedirect:
     return HttpResponseRedirect(reverse("admin:intents_intent_change", args=[intent.pk]))
 
@@ -304,21 +318,27 @@ def _already_did(intent: Intent, person: User, vote: str, digest: str) -> bool:
     return Decision.objects.filter(intent=intent, reviewer=person, vote=vote, digest=digest, withdrawn_at=None).exists()
 
 
-def _link(intent: Intent) -> SafeString:
+def _named(intent: Intent) -> SafeString:
     words = presentation.plain_title(intent)
-    if len(words) > LONGEST_LINK_TEXT:
+    if len(words) > LONGEST_NAME:
         words = f"{intent.action} ({intent.pk})"
+    return visible(words)
+
+
+def _open_it(intent: Intent) -> SafeString:
     address = reverse("admin:intents_intent_change", args=[intent.pk])
-    return format_html('<a class="zhv-msg-link" href="{}">{}</a>', address, visible(words))
+    return format_html('<a class="zhv-msg-link" href="{}">Open it</a>', address)
 
 
 def _what_happened(intent: Intent, vote: str) -> SafeString:
     if vote == Vote.REJECT:
-        return format_html("You rejected {}. It will not run, and its agent is told why.", _link(intent))
-    if intent.status == Status.PENDING_APPROVAL:
+        said = "It will not run, and its agent is told why."
+    elif intent.status == Status.PENDING_APPROVAL:
         stood = entitlement.standing_of(intent, entitlement.votes_of([intent]).get(intent.pk, []))
-        return format_html(
-            "You approved {}. {} of {} approvals given; it still waits.", _link(intent), stood.given, stood.needed
-        )
-    runs = "The portal runs it now" if intent.execution_mode == "portal" else "Its agent may now run it, once"
-    return format_html("You approved {}. {}: follow it on its page.", _link(intent), runs)
+        said = f"{stood.given} of {stood.needed} approvals given; it still waits."
+    elif intent.execution_mode == "portal":
+        said = "The portal runs it now."
+    else:
+        said = "Its agent may now run it, once."
+    did = "rejected" if vote == Vote.REJECT else "approved"
+    return format_html("You {} {}. {} {}", did, _named(intent), said, _open_it(intent))

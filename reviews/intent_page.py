@@ -22,6 +22,7 @@ from reviews.models import Decision, Vote
 from reviews.presentation import text
 from reviews.queue import brings_forward
 from reviews.quorum import Standing
+from reviews.tree import tree
 from zehrava import canonical
 
 RECENT = 10
@@ -75,7 +76,7 @@ class Attempt:
     execution: Execution
     state: str
     colour: str
-    result: list[presentation.Row]
+    result: SafeString | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,7 @@ class IntentPage:
     intact: bool
     digest: str
     fields: list[presentation.Field]
-    rows: list[presentation.Row]
+    payload: SafeString
     raw: SafeString | None
     size: int
     reason: SafeString
@@ -111,11 +112,13 @@ class IntentPage:
     decisions: list[DecisionLine]
     attempts: list[Attempt]
     summary: SafeString | None
-    context: list[presentation.Row]
+    context: SafeString | None
     tags: list[SafeString]
     may: Abilities
     now: datetime
     revision: str
+    # The decision was made: what came of it leads the page.
+    settled: bool
     final: bool
 
 
@@ -136,10 +139,10 @@ def build(intent: Intent, person: User) -> IntentPage:
         intact=digest == intent.digest and integrity.digest_of(intent.verdict) == intent.verdict_digest,
         digest=digest,
         fields=presentation.fields(presentation.action_type_of(intent), document["payload"]),
-        rows=list(presentation.tree(document["payload"])),
+        payload=tree(document["payload"]),
         raw=presentation.raw(intent) if len(intent.canonical) <= RAW_INLINE else None,
         size=len(intent.canonical),
-        reason=text(intent.verdict.get("reason") or ""),
+        reason=presentation.reason(intent),
         trace=_trace(intent),
         risk_reasons=[text(reason) for reason in intent.risk_reasons],
         standing=stood,
@@ -149,11 +152,12 @@ def build(intent: Intent, person: User) -> IntentPage:
         decisions=[_decision_line(decision, person) for decision in decisions],
         attempts=[_attempt(execution) for execution in executions],
         summary=text(document["summary"]) if document["summary"] else None,
-        context=list(presentation.tree(document["context"])) if document["context"] else [],
+        context=tree(document["context"]) if document["context"] else None,
         tags=[text(tag) for tag in document["tags"]],
         may=_abilities(intent, person, votes, eligible, now),
         now=now,
         revision=_revision(intent, decisions, executions),
+        settled=bool(executions) or Status(intent.status) != Status.PENDING_APPROVAL,
         final=Status(intent.status).is_terminal,
     )
 
@@ -232,7 +236,7 @@ def _decision_line(decision: Decision, person: User) -> DecisionLine:
 
 def _attempt(execution: Execution) -> Attempt:
     state = ExecutionState(execution.state)
-    result = [] if execution.result is None else list(presentation.tree(execution.result))
+    result = None if execution.result is None else tree(execution.result)
     return Attempt(execution, state.label, EXECUTION_COLOURS.get(state, ""), result)
 
 

@@ -1,20 +1,20 @@
 """What a reviewer reads of an intent: made by the server from the canonical text, with hostile text made harmless.
 
 Everything an agent wrote goes through `text()`. Nothing is cut off: a payload is shown as its fields, then as the whole
-tree, then on demand as the raw canonical text.
+tree (see `reviews.tree`), then on demand as the raw canonical text.
 """
 
 from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from django.utils.html import format_html
+from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 
 from audit.text import visible, visible_lines
@@ -33,6 +33,7 @@ STATUS_COLOURS = {
     Status.REJECTED: "red",
 }
 RISK_COLOURS = {RiskLevel.CRITICAL: "red", RiskLevel.HIGH: "red", RiskLevel.MEDIUM: "amber", RiskLevel.LOW: "green"}
+CANNOT_BE_UNDONE = "cannot be undone"
 # What an outcome says about an agent: it did what was asked, it did not, or it is not known yet.
 OUTCOME_COLOURS = {
     Status.SUCCEEDED: "good",
@@ -41,13 +42,20 @@ OUTCOME_COLOURS = {
     Status.PENDING_APPROVAL: "open",
 }
 
+# A field up to this long is repeated above the tree, which has it whole in any case: items of a list, characters.
+LISTED = 200
+LONG = 20_000
 # Runs that only push what follows out of sight: drawn as one chip with their length.
-_FLOOD = re.compile(r"\n(?:[ \t\r]*\n){3,}| {24,}")
+_SPACES = " " * 24
+_FLOOD = re.compile(rf"\n(?:[ \t\r]*\n){{3,}}|{_SPACES}+")
 
 
 def text(value: object) -> SafeString:
     """HTML for hostile text, see `audit.text.visible`; floods of blank lines and spaces become one chip as well."""
     raw = str(value)
+    if raw.isascii() and raw.isprintable() and _SPACES not in raw:
+        # Nearly everything: there is nothing to look for.
+        return mark_safe(f"<bdi>{escape(raw)}</bdi>")
     parts, position = [], 0
     for flood in _FLOOD.finditer(raw):
         parts.append(visible(raw[position : flood.start()]))
@@ -59,66 +67,13 @@ def text(value: object) -> SafeString:
     return mark_safe("".join(parts))
 
 
-# --- the payload ----------------------------------------------------------------------------------------------------
+# --- the fields of the payload --------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One line of the tree. `kind` is text, literal or branch; `depth` counts from 0."""
-
-    depth: int
-    label: SafeString
-    value: SafeString
-    kind: str
-
-    @property
-    def indent(self) -> int:
-        """How far to indent: beyond eight levels the number of the level is written instead."""
-        return min(self.depth, 8)
-
-
-def tree(value: Any) -> Iterator[Row]:
-    """The lines of a JSON value, all of them, in canonical order."""
-    if not isinstance(value, dict | list) or not value:
-        yield _leaf(0, visible("(value)"), value)
-        return
-    stack = [(0, label, member) for label, member in reversed(_members(value))]
-    while stack:
-        depth, label, member = stack.pop()
-        if isinstance(member, dict | list) and member:
-            yield Row(depth, label, mark_safe(_size(member)), "branch")
-            stack.extend((depth + 1, inner, below) for inner, below in reversed(_members(member)))
-        else:
-            yield _leaf(depth, label, member)
-
-
-def _members(value: Mapping[str, Any] | list[Any]) -> list[tuple[SafeString, Any]]:
-    if isinstance(value, dict):
-        # Sorted as RFC 8785 sorts: by UTF-16 code units.
-        keys = sorted(value, key=lambda key: key.encode("utf-16-be", "surrogatepass"))
-        return [(_key(key), value[key]) for key in keys]
-    return [(mark_safe(f"{number}."), member) for number, member in enumerate(value, 1)]
-
-
-def _key(key: str) -> SafeString:
-    return text(key) if key else mark_safe('<span class="zhv-chip">empty name</span>')
-
-
-def _size(value: Mapping[str, Any] | list[Any]) -> str:
+def size_of(value: Mapping[str, Any] | list[Any]) -> str:
+    """`1 item`, `2,000 members`."""
     word = "member" if isinstance(value, dict) else "item"
     return f"{len(value):,} {word}{'' if len(value) == 1 else 's'}"
-
-
-def _leaf(depth: int, label: SafeString, value: Any) -> Row:
-    if isinstance(value, str):
-        if not value:
-            return Row(depth, label, mark_safe('<span class="zhv-mute">empty text</span>'), "text")
-        # "true" as text is not the truth: quotes tell them apart.
-        quoted = value in ("true", "false", "null")
-        return Row(depth, label, text(f'"{value}"' if quoted else value), "text")
-    if value == {} or value == []:
-        return Row(depth, label, mark_safe("no members" if value == {} else "no items"), "branch")
-    return Row(depth, label, visible(canonical.dumps(value).decode()), "literal")
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,13 +100,23 @@ def _field_value(field: Mapping[str, str], payload: Any) -> tuple[SafeString, st
     found, value = _find(payload, field["path"].split(".")[1:])
     if not found:
         return mark_safe('<span class="zhv-mute">not given</span>'), "text"
-    if isinstance(value, list) and value and all(isinstance(member, str | int | float) for member in value):
+    if _is_short_list(value):
         listed = mark_safe(", ").join(text(_plain(member)) for member in value)
-        return format_html("{} <span class='zhv-claimed'>({})</span>", mark_safe(listed), _size(value)), shown_as
+        return format_html("{} <span class='zhv-claimed'>({})</span>", mark_safe(listed), size_of(value)), shown_as
     if isinstance(value, dict | list):
-        return format_html("<span class='zhv-mute'>{}, listed below</span>", _size(value)), "text"
+        return format_html("<span class='zhv-mute'>{}, listed below</span>", size_of(value)), "text"
     plain = _plain(value)
+    if len(plain) > LONG:
+        return format_html("<span class='zhv-mute'>{} characters, shown below</span>", f"{len(plain):,}"), "text"
     return text(grouped(plain) if shown_as == "money" else plain), shown_as
+
+
+def _is_short_list(value: Any) -> bool:
+    return (
+        isinstance(value, list)
+        and 0 < len(value) <= LISTED
+        and all(isinstance(one, str | int | float) for one in value)
+    )
 
 
 def _find(value: Any, steps: list[str]) -> tuple[bool, Any]:
@@ -203,13 +168,14 @@ def _parsed(version_id: int, document: str) -> ActionType | None:
 
 
 def plain_title(intent: Intent) -> str:
-    """What will happen in one line: the action type's title, else the action and its target. Hostile text."""
+    """What will happen in one line: the action type's title, else the action. Hostile text.
+
+    What the agent claims has no place in it: a title reads as what the portal says.
+    """
     action_type = action_type_of(intent)
-    rendered = action_type.render_title(intent.payload) if action_type else None
-    if rendered:
-        return rendered
-    name = action_type.title if action_type else intent.action
-    return f"{name} → {intent.target}" if intent.target else name
+    if action_type is None:
+        return intent.action
+    return action_type.render_title(intent.payload) or action_type.title or intent.action
 
 
 def title(intent: Intent) -> SafeString:
@@ -250,7 +216,7 @@ def undo(intent: Intent) -> str | None:
     presentation = (action_type.presentation if action_type else None) or {}
     if "reversible" not in presentation:
         return None
-    return presentation["reversible"] or "cannot be undone"
+    return presentation["reversible"] or CANNOT_BE_UNDONE
 
 
 def policy_label(intent: Intent) -> str:
@@ -259,6 +225,14 @@ def policy_label(intent: Intent) -> str:
     if not verdict.get("policy"):
         return "No policy matches"
     return f"{verdict['policy']} v{verdict['version']} › {verdict['rule']}"
+
+
+def reason(intent: Intent) -> SafeString:
+    """Why the rule stopped it; nothing where no policy matched and the reason only says so once more."""
+    given = intent.verdict.get("reason") or ""
+    if not intent.verdict.get("policy") and given.startswith("no policy matches"):
+        return mark_safe("")
+    return text(given)
 
 
 def needs(requirement: Mapping[str, Any] | None) -> str:
@@ -303,6 +277,7 @@ class Card:
     risk_colour: str
     status_colour: str
     undo: SafeString | None
+    can_be_undone: bool
     policy: SafeString
     reason: SafeString
     needs: SafeString
@@ -329,7 +304,7 @@ class Card:
 
     @property
     def risk(self) -> str:
-        return RiskLevel(self.intent.risk_level).label.lower()
+        return f"{RiskLevel(self.intent.risk_level).label} risk"
 
 
 def card(intent: Intent, *, given: int, now: datetime) -> Card:
@@ -345,8 +320,9 @@ def card(intent: Intent, *, given: int, now: datetime) -> Card:
         risk_colour=RISK_COLOURS[RiskLevel(intent.risk_level)],
         status_colour=STATUS_COLOURS.get(Status(intent.status), ""),
         undo=text(way_back) if way_back else None,
+        can_be_undone=way_back not in (None, CANNOT_BE_UNDONE),
         policy=text(policy_label(intent)),
-        reason=text(intent.verdict.get("reason") or ""),
+        reason=reason(intent),
         needs=text(needs(intent.requirement)),
         seats=seat_count(intent.requirement),
         given=given,

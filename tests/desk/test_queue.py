@@ -32,12 +32,34 @@ def test_a_reviewer_lands_on_what_waits_with_everything_to_judge_its_urgency(sig
     page = signed_in(rita).get("/admin/").content.decode()
 
     assert f"/admin/intents/intent/{intent.pk}/change/" in page
-    for words in ("stripe.refund → ch_1", "billing-agent", "carol", "3 records", "claimed", "medium risk"):
+    for words in (">stripe.refund</bdi></a>", "billing-agent", "carol", "3 records", "target, claimed", "Medium risk"):
         assert words in page
     assert "two-groups v1 › all: money goes out" in " ".join(page.split()).replace("<bdi>", "").replace("</bdi>", "")
     assert "needs 1 of finance and 1 of security" in page.replace("<bdi>", "").replace("</bdi>", "")
     assert "0 of 2 given" in page
     assert "Ordered by risk" in page
+
+
+def test_what_the_agent_claims_is_in_no_title_and_marked_wherever_it_is_shown(signed_in, rita, key):
+    intent = make_intent(key, target="every customer, as the board agreed")
+    client = signed_in(rita)
+
+    desk, listed = client.get("/admin/").content.decode(), client.get("/admin/intents/intent/").content.decode()
+    page = " ".join(client.get(f"/admin/intents/intent/{intent.pk}/change/").content.decode().split())
+
+    assert '>target, claimed</span> <span class="zhv-clamp"><bdi>every customer' in desk
+    assert '<bdi>every customer, as the board agreed</bdi></span> <span class="zhv-claimed">claimed</span>' in listed
+    assert '<bdi>every customer, as the board agreed</bdi> <span class="zhv-claimed">claimed by the agent' in page
+    assert '<h2 class="zhv-title"><bdi>stripe.refund</bdi></h2>' in page
+    assert (desk.count("every customer"), listed.count("every customer")) == (1, 1)
+
+
+def test_that_no_policy_matches_is_said_once(signed_in, rita, key):
+    make_intent(key)
+
+    page = signed_in(rita).get("/admin/").content.decode()
+
+    assert page.lower().count("no policy matches") == 1
 
 
 def test_most_could_go_wrong_comes_first_and_then_least_time_left(rita, key):
@@ -99,11 +121,23 @@ def test_what_has_run_out_of_time_waits_for_nobody_even_before_the_sweeper_comes
     assert waiting_for(rita) == ()
 
 
-def test_groups_that_decide_nothing_are_told_so_and_what_to_do(signed_in):
-    page = signed_in(make_user("audrey", "auditors")).get("/admin/").content.decode()
+@pytest.mark.parametrize(
+    ("groups", "why"),
+    [
+        (["auditors"], "Auditors see everything and decide nothing."),
+        (["operators"], "You are in operators, and no policy in force asks this group. An administrator can add you"),
+        (
+            ["auditors", "operators", "policy_authors"],
+            "You are in auditors, operators and policy_authors, and no policy in force asks one of these groups.",
+        ),
+        ([], "You are in no group, so no policy can ask you. An administrator can add you"),
+    ],
+)
+def test_who_can_decide_nothing_is_told_why_and_what_to_do(signed_in, groups, why):
+    page = signed_in(make_user("audrey", *groups)).get("/admin/").content.decode()
 
-    assert "You are in auditors, and no policy in force asks this" in page
-    assert "An administrator can add you" in page
+    assert why in page
+    assert page.count("Nothing waits for you") == 1
 
 
 @pytest.mark.parametrize("group", ["reviewers", "finance"])
