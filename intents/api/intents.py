@@ -46,6 +46,9 @@ class IntentsView(View):
         )
     }
 
+    # Up to a megabyte each: what a page of the list is measured by.
+    heavy = "canonical"
+
     @schema.LIST
     def get(self, request: Request) -> Response:
         pages: BasePagination = api_settings.DEFAULT_PAGINATION_CLASS()  # type: ignore[operator, misc]

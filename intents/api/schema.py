@@ -220,7 +220,11 @@ def several(name: str, choices: list[str], description: str) -> OpenApiParameter
 LIST = extend_schema(
     operation_id="intents_list",
     summary="List intents, newest first",
-    description="An agent sees its own whatever it asks for; people with the permission to view intents see all.",
+    description=(
+        "An agent sees its own whatever it asks for; people with the permission to view intents see all. A page has"
+        " fewer than `limit` where its intents are large: it ends with the one whose canonical text takes the page over"
+        " 4 MiB. Follow `next` until it is null."
+    ),
     auth=AGENTS + PEOPLE,
     parameters=[
         several("status", Status.values, "One or more, repeated or with commas between them."),

@@ -1,11 +1,15 @@
 """GET /api/v1/intents"""
 
+import re
 from datetime import datetime, timedelta
 from urllib.parse import urlencode
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from tests.api.conftest import Caller, problem
+from zehrava_site.api.pagination import IdCursorPagination
 
 
 def ids_of(response: object) -> list[str]:
@@ -142,7 +146,48 @@ def test_a_hundred_cost_as_many_statements_as_one(
         reviewer.post(
             f"intents/{made['id']}/decisions", {"vote": "reject", "digest": made["digest"], "rationale": "No."}
         )
-    # In force, intents, agents of those asked about, decisions with reviewers and groups, executions.
+    # In force, ids with sizes, intents, agents of those asked about, decisions with reviewers and groups, executions.
     for limit in (1, 30):
-        with django_assert_num_queries(5):  # type: ignore[operator]
+        with django_assert_num_queries(6):  # type: ignore[operator]
             assert len(ids_of(agent.get(f"intents?limit={limit}"))) == limit
+
+
+def test_a_page_of_large_intents_ends_early_and_the_rest_follows(
+    agent: Caller, reviewer: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Two bytes for each letter: it is the size that counts. The third of them takes a page over.
+    monkeypatch.setattr(IdCursorPagination, "most_bytes", 100_000)
+    everything = [agent.propose(payload={"n": n, "text": "\u00e9" * 20_000})["id"] for n in range(5)][::-1]
+    everything = propose_many(agent, 4) + everything
+    page, pages = reviewer.get("intents?limit=200").json(), []
+    while True:
+        pages.append([intent["id"] for intent in page["results"]])
+        if page["next"] is None:
+            break
+        page = reviewer.get(page["next"]).json()
+    assert pages == [everything[:7], everything[7:]]
+    back = reviewer.get(page["previous"]).json()
+    assert [intent["id"] for intent in back["results"]] == everything[4:7]
+    front = reviewer.get(back["previous"]).json()
+    assert [intent["id"] for intent in front["results"]] == everything[:4]
+    assert front["previous"] is None
+
+
+def test_one_intent_larger_than_a_page_is_a_page(agent: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(IdCursorPagination, "most_bytes", 10)
+    everything = propose_many(agent, 3)
+    first = agent.get("intents").json()
+    assert [intent["id"] for intent in first["results"]] == everything[:1]
+    assert ids_of(agent.get(first["next"])) == everything[1:2]
+
+
+def test_large_texts_are_measured_without_being_read(agent: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(IdCursorPagination, "most_bytes", 10_000)
+    for n in range(5):
+        agent.propose(payload={"n": n, "text": "x" * 20_000})
+    agent.get("intents")
+    with CaptureQueriesContext(connection) as captured:
+        assert len(ids_of(agent.get("intents"))) == 1
+    reading = [query["sql"] for query in captured if re.search(r'\."canonical", ', query["sql"])]
+    assert len(reading) == 1
+    assert reading[0].count("int_") == 1
