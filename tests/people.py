@@ -17,11 +17,13 @@ def add_person(portal: Portal, username: str, *groups: str) -> None:
     """Make somebody who may sign in, as an administrator would, in these groups."""
     portal.shell(
         "from django.contrib.auth.models import Group, User\n"
+        "from django.db import transaction\n"
         "from audit.actors import Actor\n"
         "from zehrava_site.people import record_person\n"
-        f"person = User.objects.create_user({username!r}, password={PASSWORD!r}, is_staff=True)\n"
-        f"person.groups.set([Group.objects.get_or_create(name=name)[0] for name in {groups!r}])\n"
-        "record_person(person, 'added', by=Actor.system('arranger'))"
+        "with transaction.atomic():\n"
+        f"    person = User.objects.create_user({username!r}, password={PASSWORD!r}, is_staff=True)\n"
+        f"    person.groups.set([Group.objects.get_or_create(name=name)[0] for name in {groups!r}])\n"
+        "    record_person(person, 'added', by=Actor.system('arranger'))"
     )
 
 
