@@ -74,11 +74,11 @@ def test_an_error_outside_of_a_view_is_a_problem_too(anonymous: Caller, monkeypa
 
 def test_a_host_that_is_not_ours_is_a_problem(anonymous: Caller, settings: Any) -> None:
     settings.ALLOWED_HOSTS = ["gate.example"]
-    problem(anonymous.get("agents/me", Host="elsewhere.example"), 400, "malformed-json")
+    problem(anonymous.get("agents/me", Host="elsewhere.example"), 400, "malformed-request")
 
 
 def test_a_query_of_a_thousand_parameters_is_malformed_and_no_error_of_ours(agent: Caller) -> None:
-    problem(agent.get("intents?" + "&".join(f"a{n}=1" for n in range(1_001))), 400, "malformed-json")
+    problem(agent.get("intents?" + "&".join(f"a{n}=1" for n in range(1_001))), 400, "malformed-request")
 
 
 def test_a_broken_form_sent_with_a_session_is_refused_and_no_error_of_ours(reviewer: Caller) -> None:
@@ -87,6 +87,50 @@ def test_a_broken_form_sent_with_a_session_is_refused_and_no_error_of_ours(revie
     browser.cookies["csrftoken"] = "a" * 32
     response = Caller(client=browser).post("intents", raw=b"x", Content_Type="multipart/form-data; boundary=" + "é")
     problem(response, 415, "unsupported-media-type")
+
+
+@pytest.mark.parametrize("coding", ["gzip", "br", "identity, gzip", "x"])
+def test_a_body_in_a_coding_is_refused_and_told_to_come_without(agent: Caller, coding: str) -> None:
+    body = {"action": "a.b", "payload": {}}
+    document = problem(agent.post("intents", body, Content_Encoding=coding), 415, "unsupported-media-type")
+    assert "without Content-Encoding" in document["detail"]
+    assert agent.post("intents", body, Content_Encoding="Identity").status_code == 201
+
+
+@pytest.mark.parametrize("charset", ["utf-16", "latin-1", "rot13", "utf-8-sig", "nonsense", '"utf-16"', ""])
+def test_a_body_of_another_charset_is_refused_and_told_to_come_in_utf_8(agent: Caller, charset: str) -> None:
+    response = agent.post(
+        "intents", {"action": "a.b", "payload": {}}, Content_Type=f"application/json; charset={charset}"
+    )
+    document = problem(response, 415, "unsupported-media-type")
+    assert "UTF-8" in document["detail"]
+
+
+@pytest.mark.parametrize("charset", ["utf-8", "UTF-8", '"utf-8"', "utf8"])
+def test_utf_8_may_be_said(agent: Caller, charset: str) -> None:
+    response = agent.post(
+        "intents", {"action": "a.b", "payload": {}}, Content_Type=f"application/json; charset={charset}"
+    )
+    assert response.status_code == 201
+
+
+def test_a_charset_that_reads_a_query_in_another_way_is_refused(agent: Caller) -> None:
+    response = agent.call("GET", "intents?action=%41", raw=b"x", Content_Type="application/json; charset=utf-16")
+    problem(response, 415, "unsupported-media-type")
+
+
+@pytest.mark.parametrize(
+    "address", ["intents/%00", "%00", "intents?action=%00", "intents?cursor=%00", "intents?%00=1", "intents?a=1&b=x%00"]
+)
+def test_nul_in_an_address_is_a_malformed_request(agent: Caller, address: str) -> None:
+    document = problem(agent.get(address), 400, "malformed-request")
+    assert "U+0000" in document["detail"]
+
+
+def test_nul_in_a_cookie_is_a_malformed_request(reviewer: Caller) -> None:
+    # The octal escape of a quoted cookie value.
+    response = Caller().get("intents", Cookie='sessionid="\\000' + "a" * 32 + '"')
+    problem(response, 400, "malformed-request")
 
 
 def test_a_head_is_answered_like_a_get_without_its_body(agent: Caller) -> None:

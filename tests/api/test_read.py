@@ -47,7 +47,7 @@ def test_another_agents_intent_is_not_there(agent: Caller, other_agent: Caller) 
 
 
 @pytest.mark.parametrize(
-    "text", ["1", "int_", "int_%00", "INT_00000000000000000000000000", "agt_00000000000000000000000000"]
+    "text", ["1", "int_", "int_%0A", "INT_00000000000000000000000000", "agt_00000000000000000000000000"]
 )
 def test_what_is_no_id_is_not_found(agent: Caller, text: str) -> None:
     problem(agent.get(f"/api/v1/intents/{text}"), 404, "not-found")

@@ -56,7 +56,7 @@ def as_problem(error: BaseException | None) -> Problem:
     if isinstance(error, UnreadablePostError):
         return Problem("malformed-json", "The body ended too early; send it again.", path="")
     if isinstance(error, SuspiciousOperation | BadRequest | MultiPartParserError):
-        return Problem("malformed-json", "This request is malformed; check its host name, address, headers and body.")
+        return Problem("malformed-request", "This request is malformed; check its host name, address and headers.")
     if isinstance(error, DjangoValidationError):
         return _of_django_validation(error)
     if isinstance(error, OperationalError | InterfaceError):

@@ -37,9 +37,9 @@ PROBLEM = ResolvedComponent(
         "additionalProperties": True,
     },
 )
-ALWAYS = ("malformed-json", "not-acceptable", "internal", "unavailable")
+ALWAYS = ("malformed-request", "unsupported-media-type", "not-acceptable", "internal", "unavailable")
 CREDENTIALS = ("unauthenticated", "forbidden", "suspended")
-BODY = ("malformed-json", "too-large", "unsupported-media-type", "invalid")
+BODY = ("malformed-json", "too-large", "invalid")
 
 
 class ProblemAutoSchema(AutoSchema):

@@ -10,6 +10,8 @@ MEDIA_TYPE = "application/problem+json"
 
 KINDS: dict[str, tuple[int, str]] = {
     # The request cannot be read.
+    # Its host name, address, query or headers, which stand before any body.
+    "malformed-request": (400, "Malformed request"),
     "malformed-json": (400, "Malformed JSON"),
     "unsupported-media-type": (415, "Unsupported media type"),
     "not-acceptable": (406, "Not acceptable"),
