@@ -53,9 +53,9 @@ def test_a_pending_intent_cannot_be_claimed(agent: Caller) -> None:
     assert not Execution.objects.exists()
 
 
-def test_an_expired_intent_cannot_be_claimed(agent: Caller, intent: dict[str, Any]) -> None:
-    created = Intent.objects.get().created_at
-    Intent.objects.update(created_at=created - timedelta(days=3), expires_at=created - timedelta(days=2))
+def test_an_expired_intent_cannot_be_claimed(agent: Caller, policy: None) -> None:
+    intent = agent.propose("allowed.thing", expires_in="1s")
+    time.sleep(1.05)
     problem(agent.post(f"intents/{intent['id']}/claim"), 409, "expired")
 
 

@@ -1,6 +1,8 @@
 import asyncio
 import json
 
+import pytest
+
 from tests.waiting.conftest import Client
 from zehrava_site.bodies import Bodies
 
@@ -107,5 +109,30 @@ def test_all_bodies_together_have_a_limit_and_give_it_back(in_loop):
         assert (await first.says(b"").answer())[0] == 200
         assert (await Client(application, "/api/v1/intents", method="POST").says(b"x" * 10).answer())[0] == 200
         assert application.held == 0
+
+    in_loop(test)
+
+
+@pytest.mark.parametrize(
+    ("content_type", "status"),
+    [
+        ("application/json", 200),
+        ("application/json; charset=utf-8", 200),
+        ('application/json; charset="UTF-8"', 200),
+        ("application/json; charset=rot13", 415),
+        ("application/json;Charset = utf-16", 415),
+        ("text/plain; charset=", 415),
+    ],
+)
+def test_a_body_that_claims_another_charset_never_reaches_the_application(in_loop, content_type, status):
+    async def test():
+        echo = Echo()
+
+        async def with_type(scope, receive, send):
+            scope["headers"] = [*scope["headers"], (b"content-type", content_type.encode())]
+            await Bodies(echo)(scope, receive, send)
+
+        assert (await Client(with_type, "/api/v1/intents", method="POST").says(b"{}").answer())[0] == status
+        assert echo.asked == (status == 200)
 
     in_loop(test)
