@@ -1,5 +1,6 @@
 """POST /api/v1/intents/{id}/claim and /api/v1/executions/{id}/heartbeat and /report"""
 
+import time
 from datetime import datetime, timedelta
 from typing import Any
 
