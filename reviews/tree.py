@@ -57,7 +57,7 @@ def _values(members: Any) -> Any:
 def _opening(depth: int) -> str:
     """How a line of this depth begins. The end tags of `dt` and `dd` are left to the parser, as HTML allows."""
     if depth > INDENTED:
-        return f"<div class=d{INDENTED} data-level={depth}><dt>"
+        return f"<div class=d{INDENTED}><dt data-level={depth}>"
     return f"<div class=d{depth}><dt>" if depth else "<div><dt>"
 
 

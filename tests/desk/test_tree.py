@@ -16,7 +16,7 @@ from django.urls import reverse
 from reviews import tree
 from tests.factories import make_intent
 
-LINE = re.compile(r"<div(?: class=d(\d+))?(?: data-level=(\d+))?><dt>(.*?)<dd(?: class=(\w+))?>(.*?)</div>", re.DOTALL)
+LINE = re.compile(r"<div(?: class=d(\d+))?><dt(?: data-level=(\d+))?>(.*?)<dd(?: class=(\w+))?>(.*?)</div>", re.DOTALL)
 
 
 @pytest.fixture
