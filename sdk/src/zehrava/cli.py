@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from zehrava import __version__
+from zehrava import __version__, durations
 from zehrava.canonical import StrictError, loads
 from zehrava.policy import DocumentError, Policy, PolicyError, PolicySet, Verdict
 from zehrava.policy.evaluation import load
@@ -94,12 +94,16 @@ def _load(files: Sequence[str]) -> list[Policy] | None:
             _complain(file, error)
             wrong = True
         except OSError as error:
-            print(f"{file}:1:1: document: {error.strerror or error}", file=sys.stderr)
+            _cannot_read(file, error)
             wrong = True
         else:
             names[policy.name] = file
             policies.append(policy)
     return None if wrong else policies
+
+
+def _cannot_read(file: str, error: OSError) -> None:
+    print(f"{file}: cannot be read: {error.strerror or error}", file=sys.stderr)
 
 
 def _complain(file: str, error: DocumentError) -> None:
@@ -113,7 +117,7 @@ def _read_intent(file: str) -> dict[str, Any] | None:
         with open(file, "rb") as opened:
             intent = loads(opened.read())
     except OSError as error:
-        print(f"{file}:1:1: document: {error.strerror or error}", file=sys.stderr)
+        _cannot_read(file, error)
         return None
     except StrictError as error:
         print(f"{file}:1:1: {error.path or 'document'}: {error.reason}", file=sys.stderr)
@@ -157,7 +161,7 @@ def _print_verdict(verdict: Verdict) -> None:
     if verdict.requirement:
         seats = ", ".join(f"{seat['count']} of {seat['group']}" for seat in verdict.requirement["all_of"])
         expiry = verdict.requirement["expires_in"]
-        print(f"requires: {seats}" + (f", within {expiry} s" if expiry else ""))
+        print(f"requires: {seats}" + (f", within {durations.text(expiry)}" if expiry else ""))
     for step in verdict.trace:
         outcome = {True: "holds", False: "does not hold"}.get(step["held"], f"error: {step['error']}")
         print(f"  {step['policy']}/{step['rule']} ({step['effect']}): {_plain(outcome)}")

@@ -17,6 +17,9 @@ GOOD = (
 )
 
 
+RULE = "rules: [{id: all, effect: require_approval}]\n"
+
+
 def write(directory: Path, name: str, text: str) -> str:
     path = directory / name
     path.write_text(text)
@@ -34,7 +37,7 @@ def test_lint_says_file_line_column_path_and_reason_of_every_mistake(
     lines = capsys.readouterr().err.splitlines()
     assert lines[0].startswith(f"{bad}:4:21: rules[0].effect: must be one of")
     assert lines[1].startswith(f"{bad}:5:1: colour: unknown key")
-    assert lines[2].startswith(f"{tmp_path / 'missing.yaml'}:1:1: document: No such file")
+    assert lines[2].startswith(f"{tmp_path / 'missing.yaml'}: cannot be read: No such file")
 
 
 def test_lint_and_test_pass_a_good_policy(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -68,6 +71,13 @@ def test_explain_prints_the_verdict_as_json(tmp_path: Path, capsys: pytest.Captu
     assert (verdict["effect"], verdict["policy"], verdict["rule"]) == ("require_approval", "good", "large")
     assert verdict["requirement"] == {"all_of": [{"group": "reviewers", "count": 1}], "expires_in": None}
     assert [step["rule"] for step in verdict["trace"]] == ["large"]
+
+
+def test_explain_prints_durations_as_the_document_does(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    policy = write(tmp_path, "slow.yaml", "name: slow\nmatch: {actions: [x.y]}\nexpires_in: 4h\n" + RULE)
+    intent = write(tmp_path, "intent.json", '{"action": "x.y"}')
+    assert main(["policy", "explain", policy, "--intent", intent]) == 0
+    assert "requires: 1 of reviewers, within 4h\n" in capsys.readouterr().out
 
 
 def test_explain_for_people_cannot_steer_their_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
