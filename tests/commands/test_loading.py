@@ -8,9 +8,12 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
+from audit.actors import Actor
 from audit.models import Event
 from intents import in_force
+from intents.documents import activate_version, disable_policy, save_action_type, save_policy
 from intents.models import ActionTypeVersion, Policy, PolicyVersion
+from tests.factories import make_user
 
 pytestmark = pytest.mark.django_db
 
@@ -85,6 +88,62 @@ def test_two_files_of_one_name_are_refused(write: Any) -> None:
     assert not Policy.objects.exists()
 
 
+def test_what_a_person_saved_is_replaced_only_when_that_is_meant(write: Any) -> None:
+    file = write("refunds.yaml", REFUNDS)
+    mail = write("mail.yaml", MAIL)
+    load(file)
+    paul = make_user("paul")
+    edited = REFUNDS.replace("allow", "block")
+    save_policy(edited, by=Actor.person(paul), user=paul)
+    with pytest.raises(CommandError) as refused:
+        load(mail, file)
+    assert f"{file}: would replace v2 by paul" in str(refused.value)
+    assert "--replace" in str(refused.value) and "Nothing was stored." in str(refused.value)
+    assert Policy.objects.get().active.number == 2
+    # The same text undoes nothing, and so does a policy that nobody touched.
+    load(write("same.yaml", edited), mail)
+    assert load(file, "--replace")[0]["replaces"] == {"version": 2, "by": "paul"}
+    # A load replaces what a load brought.
+    assert load(write("refunds.yaml", edited))[0]["replaces"]["by"] == "manage.py policy_load"
+
+
+def test_people_are_told_whose_version_was_replaced(write: Any) -> None:
+    load(write("refunds.yaml", REFUNDS))
+    paul = make_user("paul")
+    save_policy(REFUNDS.replace("allow", "block"), by=Actor.person(paul), user=paul)
+    out = io.StringIO()
+    call_command("policy_load", write("new.yaml", REFUNDS + "default: block\n"), "--replace", stdout=out)
+    assert "refunds v3: replaces v2 by paul" in out.getvalue()
+
+
+def test_what_a_person_went_back_to_or_took_out_of_force_is_not_undone_in_passing(write: Any) -> None:
+    file = write("refunds.yaml", REFUNDS)
+    load(file)
+    newer = write("newer.yaml", REFUNDS.replace("allow", "block"))
+    load(newer)
+    paul = Actor.person(make_user("paul"))
+    activate_version(PolicyVersion.objects.get(number=1), by=paul)
+    with pytest.raises(CommandError, match="would replace v1 by paul"):
+        load(newer)
+    disable_policy(Policy.objects.get(), by=paul)
+    with pytest.raises(CommandError, match="paul took refunds out of force"):
+        load(newer)
+    assert Policy.objects.get().active is None
+    load(newer, "--replace")
+    assert Policy.objects.get().active.number == 2
+
+
+def test_an_action_type_that_a_person_saved_is_kept_too(write: Any) -> None:
+    text = "name: support.reply\nexecutor: noop\n"
+    file = write("reply.yaml", text)
+    load(file, command="action_type_load")
+    paul = make_user("paul")
+    save_action_type(text + "title: Reply\n", by=Actor.person(paul), user=paul)
+    with pytest.raises(CommandError, match="would replace v2 by paul"):
+        load(file, command="action_type_load")
+    assert load(file, "--replace", command="action_type_load")[0]["replaces"] == {"version": 2, "by": "paul"}
+
+
 def test_action_types_load_the_same_way(write: Any) -> None:
     good = write("reply.yaml", "name: support.reply\nexecutor: noop\n")
     bad = write("bad.yaml", "name: support.call\nexecutor: telephone\n")
@@ -96,9 +155,6 @@ def test_action_types_load_the_same_way(write: Any) -> None:
 
 
 def test_a_disabled_policy_is_in_force_again_when_it_is_loaded(write: Any) -> None:
-    from audit.actors import Actor
-    from intents.documents import disable_policy
-
     file = write("refunds.yaml", REFUNDS)
     load(file)
     disable_policy(Policy.objects.get(), by=Actor.system("tests"))

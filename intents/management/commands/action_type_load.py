@@ -13,6 +13,9 @@ class Command(AnsweringCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
         parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="a YAML file with one action type")
+        parser.add_argument(
+            "--replace", action="store_true", help="also where a person has changed in the admin what is in force"
+        )
 
     def answer(self, **options: Any) -> Answer:
-        return load_action_types(options["files"], by=self.actor)
+        return load_action_types(options["files"], by=self.actor, replace=options["replace"])
