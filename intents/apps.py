@@ -6,4 +6,7 @@ class IntentsConfig(AppConfig):
     verbose_name = "Intents"
 
     def ready(self) -> None:
-        from intents import events  # noqa: F401  (registers the ledger's event types)
+        from audit import verification
+        from intents import events, integrity  # noqa: F401  (registers the ledger's event types)
+
+        verification.register(integrity.contents_unlike_their_digests)

@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from audit.canonical_rows import instant
+from audit.comparing import BATCH, Finding
 from audit.models import Event
-from intents.models import Execution, Intent
+from intents.models import ActionTypeVersion, Execution, Intent, PolicyVersion
 from zehrava import canonical
 
 STARTED = "execution.started"
@@ -37,7 +38,32 @@ def differences(intent: Intent, execution: Execution | None = None) -> list[str]
     return list(_differences(intent, execution))
 
 
+def contents_unlike_their_digests() -> Iterator[Finding]:
+    """For `audit_check`: contents of intents and documents that no longer have the digest the history covers."""
+    for intent in Intent.objects.order_by("pk").iterator(chunk_size=BATCH):
+        for name in _within_the_row(intent):
+            yield Finding(Intent._meta.db_table, intent.pk, f"the {name} is not what its digest covers")
+    for model in (PolicyVersion, ActionTypeVersion):
+        for version in model.objects.order_by("pk").iterator(chunk_size=BATCH):
+            if canonical.digest(version.text.encode()) != version.digest:
+                yield Finding(model._meta.db_table, str(version.pk), "the text is not what its digest covers")
+
+
 def _differences(intent: Intent, execution: Execution | None) -> Iterator[str]:
+    within = list(_within_the_row(intent))
+    yield from within
+    if "canonical text" in within:
+        return
+    last, started = _in_the_ledger(intent)
+    yield from _unlike(last, intent)
+    if execution is not None:
+        if execution.digest != intent.digest:
+            yield "execution's digest"
+        if execution.attempt in started:
+            yield "an attempt that was started before"
+
+
+def _within_the_row(intent: Intent) -> Iterator[str]:
     if not text_is_intact(intent):
         # Nothing that could be read out of it means anything now.
         yield "canonical text"
@@ -47,13 +73,6 @@ def _differences(intent: Intent, execution: Execution | None) -> Iterator[str]:
     if digest_of(intent.requirement) != intent.requirement_digest:
         yield "requirement"
     yield from _columns_beside_the_text(intent)
-    last, started = _in_the_ledger(intent)
-    yield from _unlike(last, intent)
-    if execution is not None:
-        if execution.digest != intent.digest:
-            yield "execution's digest"
-        if execution.attempt in started:
-            yield "an attempt that was started before"
 
 
 def _columns_beside_the_text(intent: Intent) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Iterator
 from typing import Any
 
 from django.contrib.auth.models import User
@@ -11,6 +12,7 @@ from django.db import IntegrityError, transaction
 
 from audit import clock, inserting, ledger
 from audit.actors import Actor
+from audit.comparing import BATCH, Finding
 from audit.models import Event
 from intents import integrity, lifecycle
 from intents.models import Intent, Status
@@ -192,6 +194,13 @@ def record_of(decision: Decision) -> dict[str, Any]:
         "requirement_digest": decision.requirement_digest,
         "at": instant(decision.created_at),
     }
+
+
+def unlike_their_digests() -> Iterator[Finding]:
+    """For `audit_check`: decisions whose words are not those that their record's digest covers."""
+    for decision in Decision.objects.order_by("pk").iterator(chunk_size=BATCH):
+        if canonical.digest(canonical.dumps(record_of(decision))) != decision.record_digest:
+            yield Finding(Decision._meta.db_table, decision.pk, "the record is not what its digest covers")
 
 
 def _already_voted() -> Problem:
