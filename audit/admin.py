@@ -14,6 +14,7 @@ from django.core.exceptions import ValidationError
 from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest, HttpResponseRedirect
 from django.urls import NoReverseMatch, URLPattern, path, reverse
+from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
@@ -26,6 +27,7 @@ from audit.admin_readonly import ReadOnlyAdmin
 from audit.history import history_models, noun
 from audit.models import Content, Event, ExportRun
 from audit.permissions import may_export
+from audit.subjects import names_of, said_by_vote
 from audit.text import visible, visible_lines
 
 _NOTHING = "–"
@@ -64,7 +66,7 @@ class EvidenceAdmin(ReadOnlyAdmin, ModelAdmin):
 
 @admin.register(Event)
 class EventAdmin(EvidenceAdmin):
-    list_display = ["time", "type", "actor", "subject", "agent", "shown_action"]
+    list_display = ["time", "shown_type", "actor", "subject", "agent", "shown_action"]
     list_display_links = ["time"]
     search_fields = ["id", "subject_id", "intent_id"]
     search_help_text = "An exact id: of an event, its subject or an intent"
@@ -82,19 +84,41 @@ class EventAdmin(EvidenceAdmin):
     fields += ["history_row", "shown_line"]
     readonly_fields = fields
 
+    nothing_yet = "Each change of anything governed is recorded here, in the transaction that makes it."
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[Any]:
+        listed = super().get_changelist(request, **kwargs)
+
+        class Named(listed):  # type: ignore[misc, valid-type]
+            """A page of events, whose subjects' names are read together."""
+
+            def get_results(self, request: HttpRequest) -> None:
+                super().get_results(request)
+                self.result_list: list[Any] = list(self.result_list)
+                names = names_of((event.subject_type, event.subject_id) for event in self.result_list)
+                for event in self.result_list:
+                    event.subject_name = names.get((event.subject_type, event.subject_id), "")
+
+        return Named
+
     def get_urls(self) -> list[URLPattern]:
         page = path("export/", self.admin_site.admin_view(export_page), name="audit_export")
         return [page, *super().get_urls()]
 
-    @admin.display(description="Time (UTC)", ordering="id")
+    @admin.display(description="Time", ordering="id")
     def time(self, event: Event) -> str:
         return _instant(event.at)
 
     @admin.display(description="What")
-    def meaning(self, event: Event) -> str:
+    def meaning(self, event: Event) -> SafeString:
         from audit.ledger import EVENTS
 
-        return f"{event.type}: {EVENTS.get(event.type, 'a type of an earlier version.')}"
+        meaning = EVENTS.get(event.type, "a type of an earlier version.")
+        return format_html("{}: {} {}", event.type, meaning, said_by_vote(event))
+
+    @admin.display(description="Type", ordering="type")
+    def shown_type(self, event: Event) -> SafeString:
+        return format_html("{} {}", event.type, said_by_vote(event))
 
     @admin.display(description="Actor")
     def actor(self, event: Event) -> SafeString:
@@ -102,7 +126,9 @@ class EventAdmin(EvidenceAdmin):
 
     @admin.display(description="Subject")
     def subject(self, event: Event) -> SafeString:
-        return _subject_link(event.subject_type, event.subject_id)
+        subject = (event.subject_type, event.subject_id)
+        name = getattr(event, "subject_name", None)
+        return _subject_link(*subject, name=names_of([subject]).get(subject, "") if name is None else name)
 
     @admin.display(description="Agent")
     def agent(self, event: Event) -> SafeString | str:
@@ -146,10 +172,11 @@ class ExportRunAdmin(EvidenceAdmin):
     list_display = ["time", "shown_by", "dataset", "format", "door", "rows", "state"]
     list_display_links = ["time"]
     list_filter = ["door", "format"]
+    nothing_yet = "Export events or history on the page Export; who took what is listed here."
     fields = ["time", "shown_by", "dataset", "format", "door", "shown_filters", "state", "rows", "bytes", "sha256"]
     readonly_fields = fields
 
-    @admin.display(description="Time (UTC)", ordering="id")
+    @admin.display(description="Time", ordering="id")
     def time(self, run: ExportRun) -> str:
         return _instant(run.started_at)
 
@@ -173,6 +200,7 @@ class HistoryRowAdmin(EvidenceAdmin):
     list_display_links = ["time"]
     search_fields = ["history_id"]
     search_help_text = "The exact id of an event or of a row"
+    nothing_yet = "Each change of such a row is kept here as the row was after it."
     fields = ["time", "change", "row", "actor", "event", "columns"]
     readonly_fields = fields
 
@@ -186,7 +214,7 @@ class HistoryRowAdmin(EvidenceAdmin):
     def has_module_permission(self, request: HttpRequest) -> bool:
         return self.has_view_permission(request)
 
-    @admin.display(description="Time (UTC)", ordering="history_id")
+    @admin.display(description="Time", ordering="history_id")
     def time(self, row: Any) -> str:
         return _instant(row.history_date)
 
@@ -197,7 +225,8 @@ class HistoryRowAdmin(EvidenceAdmin):
     @admin.display(description="Row")
     def row(self, row: Any) -> SafeString:
         subject = row.instance_type
-        return _subject_link(subject._meta.label_lower, str(getattr(row, subject._meta.pk.attname)))
+        name = getattr(row, "name", "") or getattr(row, "username", "")
+        return _subject_link(subject._meta.label_lower, str(getattr(row, subject._meta.pk.attname)), name=name)
 
     @admin.display(description="Actor")
     def actor(self, row: Any) -> SafeString:
@@ -232,30 +261,31 @@ def _register_history() -> None:
 
 
 def _instant(at: datetime) -> str:
-    return at.astimezone(UTC).isoformat(sep=" ", timespec="milliseconds").replace("+00:00", "")
+    return date_format(at.astimezone(UTC), "j M Y, H:i:s T")
 
 
 def _actor(row: Any) -> SafeString:
     return format_html("{} ({})", visible(row.actor_name), row.actor_kind)
 
 
-def _subject_link(label: str, key: str) -> SafeString:
+def _subject_link(label: str, key: str, *, name: str = "") -> SafeString:
     try:
         model = apps.get_model(label)
     except (LookupError, ValueError):
         return visible(f"{label} {key}")
-    return format_html("{} {}", model._meta.verbose_name, _link(model, key))
+    return format_html("{} {}", model._meta.verbose_name, _link(model, key, name))
 
 
-def _link(model: type[Model], key: str) -> SafeString:
-    """A link to a row's page where the admin has one; else its key."""
+def _link(model: type[Model], key: str, name: str = "") -> SafeString:
+    """A link to a row's page where the admin has one; else its name or key."""
+    words = visible(name or key)
     if not admin.site.is_registered(model):
-        return visible(key)
+        return words
     try:
         url = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_change", args=[key])
     except NoReverseMatch:
-        return visible(key)
-    return format_html('<a href="{}">{}</a>', url, visible(key))
+        return words
+    return format_html('<a href="{}">{}</a>', url, words)
 
 
 def _parsed(line: str) -> dict[str, Any]:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.auth import get_user_model
 from django.db.models import Count, ForeignKey, OuterRef, Q, QuerySet, Subquery
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.utils.html import format_html
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminTextareaWidget
 
+from audit.text import visible
 from intents import agents
 from intents.governed_admin import GovernedAdmin, Question, link_to, person, require
 from intents.models import Agent, AgentKey, Intent
@@ -50,6 +52,7 @@ class AgentAdmin(GovernedAdmin):
     list_select_related = ("owner",)
     search_fields = ("name", "id", "description", "owner__username")
     search_help_text = "Name, id, description or owner"
+    nothing_yet = "An agent is a program that proposes intents. Register one, then make a key for it on its page."
     object_pages = (
         ("keys/add", "make_key"),
         ("keys/<int:key_id>/revoke", "revoke_key"),
@@ -114,6 +117,12 @@ class AgentAdmin(GovernedAdmin):
         obj.pk, obj._state.adding = saved.pk, False
         obj.refresh_from_db()
 
+    def response_add(self, request: HttpRequest, obj: Agent, post_url_continue: str | None = None) -> HttpResponse:
+        """To the page of the new agent, where its key is made."""
+        told = "Make a key for it below: until it has one, it cannot call."
+        self.message_user(request, format_html("{} is registered. {}", visible(obj.name), told), messages.SUCCESS)
+        return HttpResponseRedirect(self.page(obj.pk))
+
     def render_change_form(self, request: HttpRequest, context: dict[str, Any], **kwargs: Any) -> HttpResponse:
         agent = kwargs.get("obj")
         if agent is not None:
@@ -138,7 +147,8 @@ class AgentAdmin(GovernedAdmin):
         require(request, "intents.add_agentkey")
         if request.method != "POST":
             consequences = ("It is shown once, on the next page: have a safe place ready.", "Other keys stay accepted.")
-            return self.confirm(request, agent, Question(f"Make a key for {agent.name}", consequences, "Make key"))
+            question = Question(f"Make a key for {agent.name}", consequences, "Make key", cancel="Cancel")
+            return self.confirm(request, agent, question)
         key, text = agents.create_key(agent, by=person(request))
         # Straight into this answer: a message would keep it in a cookie or the session.
         answer = self.show(

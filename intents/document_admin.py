@@ -12,6 +12,7 @@ from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.decorators import display
@@ -202,6 +203,23 @@ class DocumentAdmin(GovernedAdmin):
                 messages.INFO,
             )
 
+    def response_add(self, request: HttpRequest, obj: Any, post_url_continue: str | None = None) -> HttpResponse:
+        return self._saved(request, obj)
+
+    def response_change(self, request: HttpRequest, obj: Any) -> HttpResponse:
+        return self._saved(request, obj)
+
+    def _saved(self, request: HttpRequest, document: Any) -> HttpResponse:
+        """Say which version is in force now; `save_model` has spoken where what was saved is not."""
+        newest = document.versions.first()
+        if newest and newest.pk == document.active_id:
+            self.message_user(request, f"{self.opts.verbose_name} {newest} is in force.", messages.SUCCESS)
+        stays = "_continue" in request.POST
+        return HttpResponseRedirect(self.page(document.pk) if stays else self._list())
+
+    def _list(self) -> str:
+        return reverse(f"{self.admin_site.name}:{self.opts.app_label}_{self.opts.model_name}_changelist")
+
     def render_change_form(self, request: HttpRequest, context: dict[str, Any], **kwargs: Any) -> HttpResponse:
         document = kwargs.get("obj")
         context |= {"example": self.example, "help_template": self.help_template, "off_word": self.off_word}
@@ -303,6 +321,9 @@ class PolicyAdmin(DocumentAdmin):
         "Where no other policy matches an action, a reviewer is asked.",
         "Intents that were proposed before keep the verdict they got.",
     )
+    nothing_yet = (
+        "Without a policy every intent waits for a reviewer. Add one to allow, block or route what agents ask."
+    )
     permission_to_activate = "intents.activate_policy"
     save_document = staticmethod(documents.save_policy)
     activate_document = staticmethod(documents.activate_version)
@@ -328,6 +349,7 @@ class ActionTypeAdmin(DocumentAdmin):
         "agent can carry it out.",
         "Its versions stay, and any of them can be activated again.",
     )
+    nothing_yet = "Without an action type a payload is shown as a plain tree and its agent carries it out."
     permission_to_activate = "intents.activate_actiontype"
     save_document = staticmethod(documents.save_action_type)
     activate_document = staticmethod(documents.activate_action_type_version)

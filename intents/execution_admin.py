@@ -39,6 +39,7 @@ class ExecutionAdmin(ReadOnlyAdmin, GovernedAdmin):
     list_select_related = ("intent",)
     search_fields = ("id", "intent__id")
     search_help_text = "Id of the execution or of its intent"
+    nothing_yet = "Each attempt to carry out an approved intent is listed here, with its outcome."
     fields = (
         "id",
         "intent_link",

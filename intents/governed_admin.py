@@ -30,6 +30,7 @@ class Question:
     consequences: tuple[str, ...]
     button: str
     danger: bool = False
+    cancel: str = "Leave it as it is"
 
 
 class GovernedAdmin(SimpleHistoryAdmin, ModelAdmin):
@@ -39,6 +40,8 @@ class GovernedAdmin(SimpleHistoryAdmin, ModelAdmin):
     show_full_result_count = False
     actions = None
     save_on_top = False
+    # What an empty list says, and what to do next.
+    nothing_yet = ""
     confirm_template = "admin/intents/agent/confirm.html"
 
     class Media:

@@ -32,6 +32,7 @@ from audit.actors import Actor
 from audit.admin_readonly import ReadOnlyAdmin
 from audit.event_types import EVENTS
 from audit.models import Event
+from audit.subjects import said_by_vote
 from audit.text import visible
 from intents import cancelling, execution
 from intents.models import Intent, RiskLevel, Status
@@ -61,6 +62,7 @@ class IntentAdmin(ReadOnlyAdmin, ModelAdmin):  # type: ignore[misc]
     list_select_related = ["action_type_version", "agent"]
     list_fullwidth = True
     search_fields = ["=id", "^agent_name", "^action"]
+    nothing_yet = "Every intent that an agent proposes is listed here, with its status and its risk."
     search_help_text = "An id, or the beginning of an agent's name or of an action"
     ordering = ["-id"]
     sortable_by = ["asked", "risk"]
@@ -124,6 +126,7 @@ class IntentAdmin(ReadOnlyAdmin, ModelAdmin):  # type: ignore[misc]
         lines = [
             {
                 "event": event,
+                "said": said_by_vote(event),
                 "meaning": EVENTS.get(event.type, ""),
                 "actor": visible(event.actor_name),
                 "facts": tree(json.loads(event.line)["facts"]),

@@ -17,8 +17,11 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
     """Unfold's navigation for this person: groups of links, with counts where something waits."""
     counts = desk.counts(request)
     sees_intents = request.user.has_perm("intents.view_intent")
-    on_desk = request.path == reverse("admin:index")
-    on_person = on_desk and request.GET.get("tab") == desk.PERSON
+    every_intent = reverse("admin:intents_intent_changelist")
+    on_index = request.path == reverse("admin:index")
+    on_person = on_index and request.GET.get("tab") == desk.PERSON
+    # One intent is opened to be decided or followed, wherever it was found.
+    on_desk = on_index or (request.path.startswith(every_intent) and request.path != every_intent)
     groups = [
         {
             "items": [
@@ -32,7 +35,13 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
                     active=on_person,
                     shown=sees_intents,
                 ),
-                _item("All intents", "list", "admin:intents_intent_changelist", shown=sees_intents),
+                _item(
+                    "All intents",
+                    "list",
+                    "admin:intents_intent_changelist",
+                    active=request.path == every_intent,
+                    shown=sees_intents,
+                ),
                 _item(
                     "Executions",
                     "play_circle",
@@ -56,7 +65,16 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
     ]
     for group in groups:
         group["items"] = [item for item in group["items"] if item]
-    return [group for group in groups if group["items"]]
+    groups = [group for group in groups if group["items"]]
+    _mark_current(request.path, [item for group in groups for item in group["items"] if "active" not in item])
+    return groups
+
+
+def _mark_current(path: str, items: list[Item]) -> None:
+    """Mark the one page that this address belongs to: Export lies below Events, and is not Events."""
+    above = [item["link"] for item in items if path.startswith(item["link"])]
+    for item in items:
+        item["active"] = bool(above) and item["link"] == max(above, key=len)
 
 
 def _evidence(request: HttpRequest) -> list[dict[str, Any]]:
@@ -100,7 +118,7 @@ def _item(
         return None
     item: Item = {"title": title, "icon": icon, "link": link + query}
     if badge:
-        item |= {"badge": badge, "badge_variant": "primary" if active else "danger"}
+        item |= {"badge": badge, "badge_variant": "primary"}
     if active is not None:
         item["active"] = active
     return item

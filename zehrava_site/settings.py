@@ -194,9 +194,7 @@ LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True
 USE_I18N = False
-DATE_FORMAT = "j M Y"
-DATETIME_FORMAT = "j M Y, H:i:s T"
-TIME_FORMAT = "H:i:s"
+FORMAT_MODULE_PATH = "zehrava_site.formats"
 
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "zehrava_site" / "static"]
@@ -245,6 +243,8 @@ if CELERY_BROKER_URL == "filesystem://":
         raise ImproperlyConfigured("ZEHRAVA_BROKER_URL must name a Redis or RabbitMQ server in production.")
     for _folder in ("messages", "control"):
         (DATA_DIR / "broker" / _folder).mkdir(mode=0o700, parents=True, exist_ok=True)
+    # Said in full, for Celery else warns in every process that it assumes this host.
+    CELERY_BROKER_URL = "filesystem://localhost//"
     CELERY_BROKER_TRANSPORT_OPTIONS = {
         "data_folder_in": str(DATA_DIR / "broker" / "messages"),
         "data_folder_out": str(DATA_DIR / "broker" / "messages"),
@@ -262,6 +262,8 @@ CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_PUBLISH_RETRY = False
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+# Mail to the console is to be read as it is, not line by line as warnings.
+CELERY_WORKER_REDIRECT_STDOUTS = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_CONCURRENCY = env.int("ZEHRAVA_WORKERS", default=2)
 CELERY_TASK_DEFAULT_QUEUE = "zehrava"
@@ -290,8 +292,16 @@ LOGGING = {
     "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": env.str("ZEHRAVA_LOG_LEVEL", default="INFO")},
-    # At DEBUG these write headers, and by that credentials.
-    "loggers": {"httpx": {"level": "WARNING"}, "httpcore": {"level": "WARNING"}},
+    "loggers": {
+        # At DEBUG these write headers, and by that credentials.
+        "httpx": {"level": "WARNING"},
+        "httpcore": {"level": "WARNING"},
+        # Each sweep would be two lines; what was carried out `intents.tasks` says, and failures are errors.
+        "celery.app.trace": {"level": "WARNING"},
+        "celery.worker.strategy": {"level": "WARNING"},
+        # Says that a client left while it waited, which is its right.
+        "_granian.asgi.io": {"level": "ERROR"},
+    },
 }
 
 if ZEHRAVA_PRODUCTION:

@@ -23,6 +23,8 @@ def test_an_operator_registers_an_agent(operator: Client) -> None:
     )
     assert response.status_code == 200
     agent = Agent.objects.get(name="billing")
+    assert response.redirect_chain == [(reverse("admin:intents_agent_change", args=[agent.pk]), 302)]
+    assert "Make a key for it below" in response.content.decode() and "Make a key…" in response.content.decode()
     assert agent.owner == owner
     created = Event.objects.get(type="agent.created")
     assert (created.subject_id, created.actor_name) == (agent.pk, "operators-person")

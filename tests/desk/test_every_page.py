@@ -1,5 +1,6 @@
 """Every address of the admin, found in its URL table, for every role."""
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -9,6 +10,7 @@ from django.db import transaction
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from audit.actors import Actor
+from audit.models import Event
 from intents import execution
 from intents.models import Intent
 from reviews.decisions import decide
@@ -168,3 +170,75 @@ def test_signing_in_greets_and_a_wrong_password_says_so(client):
     assert "Sign in to see what waits for you" in client.get("/admin/login/").content.decode()
     answer = client.post("/admin/login/", {"username": "rita", "password": "wrong"}).content.decode()
     assert "correct username and password" in answer
+
+
+def test_a_page_that_is_not_there_or_not_allowed_says_what_to_do_in_html(signed_in, rita, key):
+    client = signed_in(rita)
+
+    refused = client.get("/admin/auth/user/")
+    missing = client.get("/admin/intents/intent/int_unknown/change/")
+
+    assert refused.status_code == 403 and "ask an administrator for the role" in refused.content.decode()
+    assert missing.status_code == 404 and "There is no intent of this id." in missing.content.decode()
+    for page in (refused, missing):
+        assert page["Content-Type"].startswith("text/html")
+        assert 'href="/admin/"' in page.content.decode()
+    assert client.get("/api/v1/nowhere")["Content-Type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize(
+    ("address", "current"),
+    [
+        ("/admin/", "Approval desk"),
+        ("/admin/?tab=person", "Needs a person"),
+        ("/admin/intents/intent/", "All intents"),
+        ("/admin/intents/intent/{intent}/change/", "Approval desk"),
+        ("/admin/intents/intent/{intent}/history/", "Approval desk"),
+        ("/admin/audit/event/", "Events"),
+        ("/admin/audit/event/export/", "Export"),
+        ("/admin/intents/agent/add/", "Agents"),
+    ],
+)
+def test_exactly_one_line_of_the_sidebar_is_where_this_page_is(signed_in, key, address, current):
+    client = signed_in(make_user("root", is_superuser=True))
+
+    response = client.get(address.format(intent=make_intent(key).pk))
+
+    items = [item for group in response.context["sidebar_navigation"] for item in group["items"]]
+    assert [item["title"] for item in items if item["active"]] == [current]
+
+
+def test_an_empty_list_says_what_will_be_there_and_an_empty_search_how_to_leave_it(signed_in):
+    client = signed_in(make_user("root", is_superuser=True))
+
+    empty = client.get("/admin/intents/agent/").content.decode()
+    nothing_found = client.get("/admin/intents/agent/?q=zzz").content.decode()
+
+    assert "Nothing here yet" in empty and "make a key for it on its page" in empty
+    assert "Add the first one" in empty and "/admin/intents/agent/add/" in empty
+    assert "Nothing matches" in nothing_found and "Show all" in nothing_found
+
+
+def test_lists_write_times_in_one_style_with_their_zone(signed_in, key):
+    make_intent(key)
+    client = signed_in(make_user("root", is_superuser=True))
+
+    for address in ("/admin/intents/intent/", "/admin/intents/agent/", "/admin/audit/event/"):
+        html = client.get(address).content.decode()
+        assert re.search(r"\b\d{1,2} [A-Z][a-z]{2} \d{4}, \d\d:\d\d(:\d\d)? UTC", html), address
+        assert not re.search(r"\d{4}-\d\d-\d\d \d\d:\d\d|[ap]\.m\.", html), address
+
+
+def test_events_name_what_they_are_about_and_which_vote_it_was(signed_in, rita, key):
+    intent = make_intent(key)
+    decide(intent.pk, by=rita, vote="reject", digest=intent.digest, rationale="No.")
+    load_policy("name: refunds\nmatch: {actions: ['a.b']}\nrules: [{id: all, effect: block}]\n")
+    client = signed_in(make_user("audrey", "auditors"))
+
+    html = client.get("/admin/audit/event/").content.decode()
+    event = Event.objects.get(type="decision.made")
+    page = client.get(f"/admin/audit/event/{event.pk}/change/").content.decode()
+
+    assert 'decision.made <span class="zhv-pill is-red">rejected</span>' in html
+    assert 'they were shown. <span class="zhv-pill is-red">rejected</span>' in page
+    assert "<bdi>refunds</bdi></a>" in client.get("/admin/audit/event/?type=policy.activated").content.decode()

@@ -110,7 +110,24 @@ def test_an_approval_is_bound_to_what_was_rendered_and_leads_back_to_the_desk(si
     decision = Decision.objects.get()
     assert (decision.vote, decision.rationale, decision.digest) == ("approve", "Looks right.", intent.digest)
     assert Intent.objects.get().status == Status.APPROVED
-    assert page_of(intent) in client.get("/admin/").content.decode()
+    link = f'<a class="zhv-msg-link" href="{page_of(intent)}">Open it</a>'
+    assert link in client.get("/admin/").content.decode()
+
+
+def test_what_decides_stands_above_the_payload_and_the_outcome_above_both(signed_in, rita, key):
+    intent = make_intent(key, value={"amount": "1234.50", "currency": "EUR"}, records=7)
+    client = signed_in(rita)
+
+    def order(*landmarks: str) -> list[int]:
+        html = client.get(page_of(intent)).content.decode()
+        return [html.index(landmark) for landmark in landmarks]
+
+    seen = order('class="zhv-under"', "1,234.50 EUR", "7 records", "needs <bdi>1 of reviewers", 'id="h-change"')
+    assert seen == sorted(seen)
+
+    send(client, intent, "reject", "No.")
+    seen = order('id="h-decisions"', 'id="h-change"')
+    assert seen == sorted(seen)
 
 
 def test_a_rejection_without_a_reason_is_refused_beside_the_field_and_stores_nothing(signed_in, rita, key):
@@ -355,6 +372,7 @@ def test_the_history_shows_every_event_of_the_intent_with_who_did_it(signed_in, 
     for event in Event.objects.filter(intent_id=intent.pk):
         assert event.type in html
     assert "intent.rejected" in html and "rita" in html and "billing-agent" in html
+    assert 'decision.made <span class="zhv-pill is-red">rejected</span>' in html
 
 
 def test_the_record_of_this_agent_with_this_action_is_told_in_words_too(signed_in, rita, key):
