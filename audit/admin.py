@@ -106,7 +106,7 @@ class EventAdmin(EvidenceAdmin):
         return [page, *super().get_urls()]
 
     @admin.display(description="Time", ordering="id")
-    def time(self, event: Event) -> str:
+    def time(self, event: Event) -> SafeString:
         return _instant(event.at)
 
     @admin.display(description="What")
@@ -177,7 +177,7 @@ class ExportRunAdmin(EvidenceAdmin):
     readonly_fields = fields
 
     @admin.display(description="Time", ordering="id")
-    def time(self, run: ExportRun) -> str:
+    def time(self, run: ExportRun) -> SafeString:
         return _instant(run.started_at)
 
     @admin.display(description="Who")
@@ -215,7 +215,7 @@ class HistoryRowAdmin(EvidenceAdmin):
         return self.has_view_permission(request)
 
     @admin.display(description="Time", ordering="history_id")
-    def time(self, row: Any) -> str:
+    def time(self, row: Any) -> SafeString:
         return _instant(row.history_date)
 
     @admin.display(description="Change")
@@ -260,8 +260,8 @@ def _register_history() -> None:
 # --- pieces of a page ----------------------------------------------------------------------------------------------
 
 
-def _instant(at: datetime) -> str:
-    return date_format(at.astimezone(UTC), "j M Y, H:i:s T")
+def _instant(at: datetime) -> SafeString:
+    return format_html('<span class="zhv-nowrap">{}</span>', date_format(at.astimezone(UTC), "j M Y, H:i:s T"))
 
 
 def _actor(row: Any) -> SafeString:

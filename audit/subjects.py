@@ -16,7 +16,7 @@ from django.utils.safestring import SafeString, mark_safe
 from audit.models import Event
 
 Subject = tuple[str, str]
-_VOTES = {"approve": ("approved", "green"), "reject": ("rejected", "red")}
+_VOTES = {"approve": ("Approved", "green"), "reject": ("Rejected", "red")}
 
 
 def names_of(subjects: Iterable[Subject]) -> dict[Subject, str]:
@@ -64,7 +64,7 @@ def _has(model: type[Model], column: str) -> bool:
 
 
 def said_by_vote(event: Event) -> SafeString:
-    """Which vote an event is about, as a pill: approved or rejected; empty for all other events."""
+    """Which vote an event is about, as a pill; empty for all other events."""
     if not event.type.startswith("decision."):
         return mark_safe("")
     try:

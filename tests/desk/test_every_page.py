@@ -239,6 +239,6 @@ def test_events_name_what_they_are_about_and_which_vote_it_was(signed_in, rita, 
     event = Event.objects.get(type="decision.made")
     page = client.get(f"/admin/audit/event/{event.pk}/change/").content.decode()
 
-    assert 'decision.made <span class="zhv-pill is-red">rejected</span>' in html
-    assert 'they were shown. <span class="zhv-pill is-red">rejected</span>' in page
+    assert 'decision.made <span class="zhv-pill is-red">Rejected</span>' in html
+    assert 'they were shown. <span class="zhv-pill is-red">Rejected</span>' in page
     assert "<bdi>refunds</bdi></a>" in client.get("/admin/audit/event/?type=policy.activated").content.decode()

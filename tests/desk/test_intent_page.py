@@ -372,7 +372,7 @@ def test_the_history_shows_every_event_of_the_intent_with_who_did_it(signed_in, 
     for event in Event.objects.filter(intent_id=intent.pk):
         assert event.type in html
     assert "intent.rejected" in html and "rita" in html and "billing-agent" in html
-    assert 'decision.made <span class="zhv-pill is-red">rejected</span>' in html
+    assert 'decision.made <span class="zhv-pill is-red">Rejected</span>' in html
 
 
 def test_the_record_of_this_agent_with_this_action_is_told_in_words_too(signed_in, rita, key):
