@@ -109,6 +109,27 @@ def test_what_an_agent_writes_never_runs_and_never_leaves_its_place(world, sign_
     assert sideways(page) <= 0
 
 
+@pytest.mark.parametrize("size", [{"width": 1440, "height": 900}, PHONE], ids=["wide", "phone"])
+def test_a_long_target_pushes_nothing_out_of_sight_and_is_whole_on_its_page(world, sign_in, page, size):
+    page.set_viewport_size(size)
+    intent = world.propose("report.publish", {"title": "Figures"}, target="t" * 1000)
+    sign_in()
+    assert sideways(page) <= 0
+    assert page.locator(f'[data-intent="{intent}"]').bounding_box()["height"] < 400
+
+    page.goto(f"{world.portal.base_url}/admin/intents/intent/")
+    row = page.locator("#result_list tr", has_text="t" * 1000)
+    asked = row.first.get_by_text(re.compile(r"\d\d:\d\d UTC"))
+    box = asked.bounding_box()
+    assert box["x"] >= 0 and box["x"] + box["width"] <= size["width"]
+    assert sideways(page) <= 0
+
+    page.goto(f"{world.portal.base_url}/admin/intents/intent/{intent}/change/")
+    whole = page.locator("dd", has_text="t" * 1000).first
+    assert whole.evaluate("one => one.scrollHeight <= one.clientHeight && one.scrollWidth <= one.clientWidth")
+    assert sideways(page) <= 0
+
+
 def test_the_raw_json_is_one_key_away(world, sign_in, page):
     intent = world.propose("report.publish", {"title": "Figures"})
     sign_in()
