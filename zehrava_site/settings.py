@@ -140,6 +140,7 @@ DATABASES = {"default": env.db_url("ZEHRAVA_DATABASE_URL", default=f"sqlite:///{
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     if ZEHRAVA_PRODUCTION:
         raise ImproperlyConfigured("ZEHRAVA_DATABASE_URL must name a PostgreSQL database in production.")
+    DATABASES["default"]["ENGINE"] = "zehrava_site.sqlite"
     DATABASES["default"]["OPTIONS"] = {
         # A transaction takes the write lock when it begins: it waits for its turn instead of failing half-way.
         "transaction_mode": "IMMEDIATE",

@@ -1,0 +1,1 @@
+"""Django's SQLite backend, where those who want to write take turns."""
