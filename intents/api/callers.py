@@ -59,13 +59,16 @@ class AnyOf(BasePermission):
 
     def __init__(self, callers: tuple[Caller, ...]) -> None:
         self.callers = callers
+        self.why = ""
 
     @property
     def message(self) -> str:
         welcome = " and for ".join(caller.who for caller in self.callers)
-        return f"This is for {welcome or 'nobody'}; your credential does not open it."
+        return f"{self.why}This is for {welcome or 'nobody'}; your credential does not open it."
 
     def has_permission(self, request: Request, view: APIView) -> bool:
+        if isinstance(request.auth, AgentInForce) and IS_AGENT not in self.callers:
+            self.why = "Agents cannot do this. "
         return any(caller.admits(request) for caller in self.callers)
 
 
