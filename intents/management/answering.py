@@ -1,9 +1,12 @@
 """Commands that answer: text for a person, or with --json one JSON document and nothing else."""
 
 import json
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import OperationalError, ProgrammingError
@@ -33,7 +36,7 @@ class AnsweringCommand(BaseCommand):
             raise CommandError(problem.detail) from problem
         except (OperationalError, ProgrammingError) as error:
             raise CommandError(
-                f"The database cannot be used: {error}. See that it is reachable, then run manage.py migrate."
+                f"The database cannot be used: {error}. See that it is reachable, then run: {as_typed('migrate')}"
             ) from error
         self.stdout.write(json.dumps(answer.document, indent=2) if options["json"] else answer.text)
 
@@ -44,6 +47,15 @@ class AnsweringCommand(BaseCommand):
     def actor(self) -> Actor:
         """Who the ledger says did it: somebody on the server, through this command."""
         return Actor.system(f"manage.py {type(self).__module__.rsplit('.', 1)[-1]}")
+
+
+def as_typed(command: str) -> str:
+    """A command of manage.py as somebody types it in the folder of the portal."""
+    python = Path(sys.executable)
+    # Not resolved: what a virtual environment's python links to knows nothing of the environment.
+    if python.is_relative_to(settings.BASE_DIR):
+        python = python.relative_to(settings.BASE_DIR).with_name("python")
+    return f"{python} manage.py {command}"
 
 
 def find_person(username: str) -> User:

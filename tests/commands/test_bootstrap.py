@@ -43,7 +43,7 @@ def test_a_second_run_changes_nothing_and_says_how_to_set_a_password() -> None:
     bootstrap()
     before = User.objects.get().password
     said = bootstrap()
-    assert "changepassword admin" in said
+    assert ".venv/bin/python manage.py changepassword admin" in said
     assert User.objects.get().password == before
     assert json.loads(bootstrap(json=True)) == {"admin": "admin", "created": False, "password": None}
 

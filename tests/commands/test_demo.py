@@ -100,6 +100,16 @@ def test_the_agents_keys_do_not_outlive_the_run() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
+def test_what_it_tells_people_to_type_can_be_typed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORT", "8123")
+    demo()
+    out = io.StringIO()
+    call_command("demo", "--url", NOBODY, stdout=out)
+    assert ".venv/bin/python manage.py demo --reset-passwords" in out.getvalue()
+    assert "Start the portal: make run PORT=8123" in out.getvalue()
+
+
+@pytest.mark.django_db(transaction=True)
 def test_it_does_not_run_in_production(settings: Any) -> None:
     settings.ZEHRAVA_PRODUCTION = True
     with pytest.raises(CommandError, match="does not run in production"):

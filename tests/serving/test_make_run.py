@@ -76,8 +76,13 @@ def alive(pid):
 def test_it_says_where_it_is_brings_back_what_dies_and_leaves_nothing(run):
     portal = run()
     portal.until(lambda: f"answers at http://127.0.0.1:{portal.port}/admin/" in portal.said())
-    assert "Password" in portal.said()
-    portal.until(lambda: "ready." in portal.said())
+    # Address and password stand together, in a frame, after everything that comes up by itself.
+    before, _, frame = portal.said().partition("\n+--")
+    assert "Listening at" in before and "ready." in before
+    assert re.search(r"answers at \S+ +\|\n\| Administrator: admin +\|\n\| Password, shown this once: \S+ +\|", frame)
+    assert f"make demo PORT={portal.port}" in frame
+    for noise in ("superuser privileges", "No hostname was supplied", "[config]", "Task intents.tasks.sweep"):
+        assert noise not in portal.said()
     first = {name: portal.pids(name)[0] for name in ("web", "worker", "beat")}
     for name, pid in first.items():
         os.kill(pid, signal.SIGKILL)

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import FrameType
 
@@ -32,7 +32,8 @@ def main() -> int:
         return 1
     os.environ.setdefault("ZEHRAVA_BASE_URL", address)
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "zehrava_site.settings")
-    if not prepare():
+    account = prepare()
+    if account is None:
         return 1
 
     from django.conf import settings
@@ -41,24 +42,39 @@ def main() -> int:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     Path(settings.STATIC_ROOT).mkdir(exist_ok=True)
     say("Starting the web server, the worker and the scheduler ...")
-    return Portal(folder, programs(folder, host=wanted.host, port=wanted.port), address).run()
+    demo = "make demo" if wanted.port == 8000 else f"make demo PORT={wanted.port}"
+    notice = [
+        f"Zehrava answers at {address}/admin/",
+        *account,
+        f"Something to look at, from a second terminal: {demo}",
+        "Ctrl-C stops it.",
+    ]
+    portal = Portal(folder, programs(folder, host=wanted.host, port=wanted.port), address, notice)
+    status = portal.run()
+    if not portal.announced:
+        # A password is kept nowhere: whoever stops it early has it all the same.
+        say("\n".join(account))
+    return status
 
 
 class Portal:
-    """Supervisor, what it prints, and how it ends."""
+    """Supervisor, what it prints, and how it ends; `notice` is said when the web server and the worker are up."""
 
-    def __init__(self, folder: Path, processes: list[Program], address: str) -> None:
+    def __init__(self, folder: Path, processes: list[Program], address: str, notice: list[str]) -> None:
         self.processes = processes
         self.address = address
         self.configuration = write_configuration(folder, processes)
+        self.notice = notice
+        self.announced = False
         self.stopping = threading.Event()
+        self.working = threading.Event()
 
     def run(self) -> int:
         """Keep supervisor running until SIGINT, SIGTERM or SIGHUP; returns the exit status."""
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._stop)
         for process in self.processes:
-            _follow(process)
+            _follow(process, self._heard if process.name == "worker" else None)
         threading.Thread(target=self._announce, daemon=True).start()
         while not self.stopping.is_set():
             supervisor = subprocess.Popen(
@@ -87,25 +103,46 @@ class Portal:
     def _announce(self) -> None:
         deadline = time.monotonic() + PATIENCE
         while not self.stopping.wait(0.2):
-            if answers(f"{self.address}/healthz"):
-                say(f"Zehrava answers at {self.address}/admin/ — Ctrl-C stops it.")
+            if self.working.is_set() and answers(f"{self.address}/healthz"):
+                self.announced = True
+                say(framed(self.notice))
                 return
             if time.monotonic() > deadline:
-                say(f"{self.address}/healthz has not answered for {PATIENCE:g} seconds: the lines above say why.")
-                return
+                what = f"{self.address}/healthz has not answered" if self.working.is_set() else "No worker was ready"
+                say(f"{what} within {PATIENCE:g} seconds: the lines above say why.")
+                deadline = float("inf")
+
+    def _heard(self, line: str) -> None:
+        # The last that Celery's worker says before it takes work.
+        if line.rstrip().endswith(" ready."):
+            self.working.set()
 
 
-def prepare() -> bool:
-    """Bring the database up to date and make what every installation needs; False where that failed and said why."""
+def prepare() -> list[str] | None:
+    """Bring the database up to date and make what every installation needs.
+
+    Returns what to tell of the administrator; None where something failed and said why.
+    """
+    said = ""
     for text, command in (
         ("Preparing the database ...", ["migrate", "--verbosity", "0"]),
         ("Preparing groups, keys and the first administrator ...", ["bootstrap"]),
     ):
         say(text)
-        if subprocess.run([sys.executable, "manage.py", *command], check=False).returncode:
-            say(f"This failed: manage.py {' '.join(command)}")
-            return False
-    return True
+        typed = [sys.executable, "manage.py", *command]
+        done = subprocess.run(typed, check=False, stdout=subprocess.PIPE, text=True)
+        said = done.stdout
+        if done.returncode:
+            say(f"{said}This failed: manage.py {' '.join(command)}")
+            return None
+    return said.splitlines()
+
+
+def framed(lines: list[str]) -> str:
+    """The lines in a frame, so that they are found among what the processes print."""
+    width = max(map(len, lines))
+    edge = f"+{'-' * (width + 2)}+"
+    return "\n".join(["", edge, *(f"| {line:{width}} |" for line in lines), edge, ""])
 
 
 def cannot_listen(host: str, port: int) -> str | None:
@@ -133,17 +170,19 @@ def say(text: str) -> None:
     print(text, flush=True)
 
 
-def _follow(process: Program) -> None:
+def _follow(process: Program, heard: Callable[[str], None] | None = None) -> None:
     """Print what a process prints. The pipe has a name, since supervisor closes those it inherits."""
     process.output.unlink(missing_ok=True)
     os.mkfifo(process.output, 0o600)
     # Open for writing too, so that it never ends while the process is started again.
     pipe = os.fdopen(os.open(process.output, os.O_RDWR), "r", encoding="utf-8", errors="replace")
-    threading.Thread(target=_print, args=(process.name, pipe), daemon=True).start()
+    threading.Thread(target=_print, args=(process.name, pipe, heard), daemon=True).start()
 
 
-def _print(name: str, lines: Iterable[str]) -> None:
+def _print(name: str, lines: Iterable[str], heard: Callable[[str], None] | None = None) -> None:
     for line in lines:
+        if heard:
+            heard(line)
         sys.stdout.write(f"{name:>6} | {line}")
         sys.stdout.flush()
 

@@ -33,12 +33,14 @@ def programs(folder: Path, *, host: str, port: int) -> list[Program]:
         "zehrava_site.serving.web:application",
     ]  # fmt: skip
     worker = [
-        *tied, python, "-m", "celery", "-A", "zehrava_site.serving.worker", "worker", "--pool", "prefork",
+        # One person at a terminal, where root is root of a container or of a machine to try things on.
+        *tied, python, "-W", "ignore:You're running the worker with superuser privileges",
+        "-m", "celery", "--quiet", "-A", "zehrava_site.serving.worker", "worker", "--pool", "prefork",
         "--loglevel", "INFO", "--without-gossip", "--without-mingle", "--without-heartbeat",
     ]  # fmt: skip
     # Not inside the worker (`worker --beat`), which works on without a scheduler that died and never brings it back.
     beat = [
-        *tied, python, "-m", "celery", "-A", "zehrava_site", "beat", "--schedule", str(folder / "schedule"),
+        *tied, python, "-m", "celery", "--quiet", "-A", "zehrava_site", "beat", "--schedule", str(folder / "schedule"),
         "--pidfile", "", "--loglevel", "WARNING",
     ]  # fmt: skip
     commands = {"web": web, "worker": worker, "beat": beat}

@@ -1,7 +1,7 @@
 import os
 from typing import Any
 
-from intents.management.answering import Answer, AnsweringCommand
+from intents.management.answering import Answer, AnsweringCommand, as_typed
 from zehrava_site.bootstrapping import bootstrap
 
 
@@ -24,5 +24,6 @@ class Command(AnsweringCommand):
         elif done.created:
             text = f"Administrator: {done.admin}, with the password of DJANGO_SUPERUSER_PASSWORD"
         else:
-            text = f"Administrator: {done.admin} (exists; to set a new password: manage.py changepassword {done.admin})"
+            change = as_typed(f"changepassword {done.admin}")
+            text = f"Administrator: {done.admin} (exists; to set a new password: {change})"
         return Answer({"admin": done.admin, "created": done.created, "password": done.password}, text)

@@ -5,7 +5,7 @@ from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
 from django.urls import reverse
 
-from intents.management.answering import Answer, AnsweringCommand
+from intents.management.answering import Answer, AnsweringCommand, as_typed
 from zehrava_site.demo import rules, scripted_agent
 from zehrava_site.demo.people import Person, give_passwords, make_people
 from zehrava_site.demo.script import DECIDE, DECIDED_BY
@@ -56,6 +56,12 @@ def _own_url() -> str:
     return f"http://127.0.0.1:{port}" if port and "ZEHRAVA_BASE_URL" not in os.environ else settings.BASE_URL
 
 
+def make_run() -> str:
+    """`make run` as somebody types it who said PORT here."""
+    port = os.environ.get("PORT") or "8000"
+    return "make run" if port == "8000" else f"make run PORT={port}"
+
+
 def _summary(each: Made) -> dict[str, Any]:
     intent = each.intent
     return {
@@ -73,7 +79,7 @@ def _people(people: list[Person]) -> list[str]:
     if any(person.password for person in people):
         lines.append("  These passwords are shown this once.")
     if not all(person.password for person in people):
-        lines.append("  New passwords for those who exist: manage.py demo --reset-passwords")
+        lines.append(f"  New passwords for those who exist: {as_typed('demo --reset-passwords')}")
     return lines
 
 
@@ -87,8 +93,9 @@ def _proposals(made: list[Made]) -> list[str]:
 
 
 def _next(url: str, page: str, decide: Made, *, served: bool) -> list[str]:
-    steps = [] if served else ["Start the portal: make run"]
+    steps = [] if served else [f"Start the portal: {make_run()}"]
     steps.append(f"Open {url}/admin/ and sign in as {DECIDED_BY}")
     steps.append(f'Open "{decide.proposal.payload["subject"]}" on the desk, read it, and approve it: {page}')
-    steps.append("Watch it being carried out on the same page, or sign in as anna and read the events")
+    steps.append("You are back on the desk: follow the link at its top to see on its page that it was carried out")
+    steps.append("Sign in as anna and read the events")
     return ["Now you:", *(f"  {number}. {step}" for number, step in enumerate(steps, 1))]
