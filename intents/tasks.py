@@ -1,14 +1,20 @@
 """Celery's way in. Messages carry an id and nothing else; what to do is read from the database."""
 
+import logging
+
 from celery import shared_task
 
 from intents import execution, sweeping
+
+logger = logging.getLogger(__name__)
 
 
 @shared_task(name="intents.tasks.run_execution")
 def run_execution(execution_id: str) -> None:
     """Carry a waiting execution out; repeated and late messages find nothing to claim."""
-    execution.carry_out(execution_id)
+    state = execution.carry_out(execution_id)
+    if state is not None:
+        logger.info("Carried out %s: %s", execution_id, state)
 
 
 @shared_task(name="intents.tasks.sweep")
