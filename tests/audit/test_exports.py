@@ -220,6 +220,16 @@ def test_the_command_writes_a_whole_file_that_only_its_owner_can_read(run, tmp_p
     assert list(tmp_path.iterdir()) == [output]
 
 
+def test_the_command_says_that_no_event_knows_a_name(run, tmp_path, capsys):
+    output = tmp_path / "events.ndjson"
+    call_command("audit_export", "--output", str(output), "--reviewer", "ritta", "--agent", "biling")
+    said = capsys.readouterr().err
+    assert "the reviewer 'ritta'" in said and "the agent 'biling'" in said
+    record(ledger.Change("export.finished", run, RITA))
+    call_command("audit_export", "--output", str(output), "--reviewer", "rita")
+    assert capsys.readouterr().err == ""
+
+
 def test_the_command_exports_history_as_csv(run, tmp_path):
     output = tmp_path / "runs.csv"
     call_command("audit_export", "--output", str(output), "--dataset", "history/export_run", "--from", "2026-01-01")

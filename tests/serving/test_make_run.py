@@ -22,7 +22,8 @@ class Run:
     def __init__(self, folder, port):
         self.port = port
         self.log = folder / "run.log"
-        environment = Portal(folder, f"sqlite:///{folder / 'zehrava.sqlite3'}").environment
+        self.database = folder / "zehrava.sqlite3"
+        environment = Portal(folder, f"sqlite:///{self.database}").environment
         environment.pop("ZEHRAVA_BASE_URL")
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
@@ -81,6 +82,7 @@ def test_it_says_where_it_is_brings_back_what_dies_and_leaves_nothing(run):
     assert "Listening at" in before and "ready." in before
     assert re.search(r"answers at \S+ +\|\n\| Administrator: admin +\|\n\| Password, shown this once: \S+ +\|", frame)
     assert f"make demo PORT={portal.port}" in frame
+    assert portal.database.stat().st_mode & 0o077 == 0
     for noise in ("superuser privileges", "No hostname was supplied", "[config]", "Task intents.tasks.sweep"):
         assert noise not in portal.said()
     first = {name: portal.pids(name)[0] for name in ("web", "worker", "beat")}

@@ -25,6 +25,8 @@ def main() -> int:
     parser.add_argument("--host", default=os.environ.get("HOST") or "127.0.0.1")
     parser.add_argument("--port", type=int, default=os.environ.get("PORT") or 8000)
     wanted = parser.parse_args()
+    # What the portal writes, its database first, is nobody else's to read.
+    os.umask(0o077)
     address = f"http://{f'[{wanted.host}]' if ':' in wanted.host else wanted.host}:{wanted.port}"
 
     if reason := cannot_listen(wanted.host, wanted.port):

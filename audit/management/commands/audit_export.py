@@ -37,6 +37,10 @@ class Command(BaseCommand):
             export = exports.begin(dataset, format, given, by=Actor.system("audit_export"), door=Door.COMMAND)
         except Problem as problem:
             raise CommandError(problem.detail) from problem
+        for name in ("agent", "reviewer"):
+            # A name that is mistyped looks like somebody who did nothing.
+            if given[name] and not filters.events(filters.Filters.parse({name: given[name]})).exists():
+                self.stderr.write(f"No event names the {name} {given[name]!r}: see that the name is right.")
         _write(export, output)
         result = {"output": str(output), "dataset": dataset, **export.run.outcome()}
         if options["json"]:
