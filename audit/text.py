@@ -68,12 +68,12 @@ def _suspects() -> re.Pattern[str]:
 
     The hundreds of gaps beyond the basic plane would make one slow pattern; as a single range they cost nothing.
     """
-    hidden = [point for point in range(0x10000) if _is_hidden(chr(point))]
+    hidden = [point for point in range(0x10000) if is_hidden(chr(point))]
     members = "".join(f"\\u{point:04x}" for point in hidden)
     return re.compile(rf"([{members}\U00010000-\U0010ffff])\1*")
 
 
-def _is_hidden(character: str) -> bool:
+def is_hidden(character: str) -> bool:
     # `isprintable` is false for exactly: controls, formats (bidirectional marks, zero-width characters, tags),
     # surrogates, private use, unassigned, line and paragraph separators, and every space but the ordinary one.
     return not character.isprintable() or ord(character) in _ALSO_HIDDEN
@@ -81,7 +81,7 @@ def _is_hidden(character: str) -> bool:
 
 def _chip(match: re.Match[str]) -> str:
     character, length = match[1], match.end() - match.start()
-    if not _is_hidden(character):
+    if not is_hidden(character):
         return match[0]
     if character == "\n":
         return _LINE_FEED * length

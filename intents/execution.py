@@ -93,6 +93,7 @@ def _held(execution_id: str, *, agent: AgentInForce, token: str) -> tuple[Intent
     intent = lifecycle.locked(found[0])
     execution = intent.executions.get(pk=execution_id)
     execution.intent = intent
+    _refuse_altered(intent)
     if execution.state != ExecutionState.RUNNING:
         if execution.state == ExecutionState.INDETERMINATE:
             raise _lapsed()
@@ -100,6 +101,15 @@ def _held(execution_id: str, *, agent: AgentInForce, token: str) -> tuple[Intent
     if not secrets.compare_digest(execution.permit_hash, _hash(token)):
         raise Problem("permit-refused", "Send the token of this execution's permit in the header Zehrava-Permit.")
     return intent, execution
+
+
+def _refuse_altered(intent: Intent) -> None:
+    """Nothing is reported or settled about a row that the ledger contradicts: that would make the change look right."""
+    if altered := integrity.differences(intent):
+        logger.critical("integrity failed: %s is not what the ledger says (%s)", intent.pk, ", ".join(altered))
+        raise Problem(
+            "integrity-failed", "What is stored is not what the ledger says. Tell an operator; nothing was done."
+        )
 
 
 def _lapsed() -> Problem:
@@ -265,6 +275,8 @@ def resolve(intent: Intent, *, by: User, outcome: str, reason: str) -> Intent:
             raise Problem("not-entitled", "Only operators settle what an execution did.")
         if by.pk in intent.owner_ids:
             raise Problem("not-entitled", "You own this agent; let somebody else settle what it did.")
+        if intent.status == Status.INDETERMINATE:
+            _refuse_altered(intent)
         window = intent.expires_at - intent.created_at
         lifecycle.settle(
             intent,

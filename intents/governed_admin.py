@@ -66,6 +66,11 @@ class GovernedAdmin(SimpleHistoryAdmin, ModelAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
 
+    def history_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> HttpResponse:
+        # What can be no key at all is an error to simple-history, and simply not there to `find`.
+        self.find(request, object_id)
+        return super().history_view(request, object_id, *args, **kwargs)
+
     def history_form_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> HttpResponse:
         """Where simple-history shows an old row as a form, and saves what is posted to it, whoever posts it."""
         if request.method not in {"GET", "HEAD"}:

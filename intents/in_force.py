@@ -13,13 +13,15 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from django.db import connection
-from django.db.models import F
 
 from audit.actors import Actor
 from audit.models import Event
+from intents.models import ActionType as ActionTypeRow
 from intents.models import ActionTypeVersion, AgentKey, InForce, PolicyVersion
+from intents.models import Policy as PolicyRow
 from zehrava import canonical
 from zehrava.action_types import ActionType
 from zehrava.policy import Policy, PolicySet
@@ -136,25 +138,31 @@ def _version_and_time() -> tuple[int, datetime]:
 def _load(version: int) -> Rules:
     policies, policy_versions, unreadable_policies = [], {}, {}
     saved = _digests_in_the_ledger("policy_version.created")
-    for active in PolicyVersion.objects.filter(policy__active=F("pk")).select_related("policy"):
-        name = active.policy.name
+    activated = _last_facts("policy.activated", "policy.disabled")
+    for row in PolicyRow.objects.select_related("active"):
         try:
-            _refuse_altered(active, saved)
-            policies.append(Policy.parse(active.text, version=active.number))
-            policy_versions[name] = active.pk
+            _refuse_moved(row, activated)
+            if row.active is None:
+                continue
+            _refuse_altered(row.active, saved)
+            policies.append(Policy.parse(row.active.text, version=row.active.number))
+            policy_versions[row.name] = row.active.pk
         except Exception as error:
-            logger.exception("policy %s v%s cannot be used", name, active.number)
-            unreadable_policies[name] = str(error)
+            logger.exception("policy %s cannot be used", row.name)
+            unreadable_policies[row.name] = str(error)
     action_types, unreadable_action_types = {}, {}
     saved = _digests_in_the_ledger("action_type_version.created")
-    for active_type in ActionTypeVersion.objects.filter(action_type__active=F("pk")).select_related("action_type"):
-        name = active_type.action_type.name
+    activated = _last_facts("action_type.activated", "action_type.retired")
+    for type_row in ActionTypeRow.objects.select_related("active"):
         try:
-            _refuse_altered(active_type, saved)
-            action_types[name] = (active_type.pk, ActionType.parse(active_type.text))
+            _refuse_moved(type_row, activated)
+            if type_row.active is None:
+                continue
+            _refuse_altered(type_row.active, saved)
+            action_types[type_row.name] = (type_row.active.pk, ActionType.parse(type_row.active.text))
         except Exception as error:
-            logger.exception("action type %s v%s cannot be used", name, active_type.number)
-            unreadable_action_types[name] = str(error)
+            logger.exception("action type %s cannot be used", type_row.name)
+            unreadable_action_types[type_row.name] = str(error)
     return Rules(
         version=version,
         agents_by_key=_live_keys(),
@@ -178,17 +186,43 @@ def _refuse_altered(version: PolicyVersion | ActionTypeVersion, saved: Mapping[s
         raise ValueError("The stored text is not the one that was saved: its digest differs.")
 
 
+def _last_facts(*types: str) -> dict[str, dict[str, Any]]:
+    """What the last event of these types says of each subject, by its key."""
+    lines = Event.objects.filter(type__in=types).order_by("id").values_list("subject_id", "line")
+    return {subject: json.loads(line)["facts"] for subject, line in lines.iterator(chunk_size=500)}
+
+
+def _refuse_moved(row: PolicyRow | ActionTypeRow, activated: Mapping[str, Mapping[str, Any]]) -> None:
+    """Which version is in force is what was recorded when a person said so, not what the row points at."""
+    recorded = activated.get(str(row.pk), {}).get("version")
+    if recorded != (row.active.number if row.active else None):
+        raise ValueError("The version in force is not the one that the ledger recorded.")
+
+
 def _live_keys() -> dict[str, AgentInForce]:
-    keys = AgentKey.objects.filter(revoked_at__isnull=True).select_related("agent__owner")
-    return {
-        key.hash: AgentInForce(
-            id=key.agent.id,
-            name=key.agent.name,
-            owner_id=key.agent.owner_id,
-            owner_name=key.agent.owner.get_username(),
-            environment=key.agent.environment,
-            suspended=key.agent.is_suspended,
+    """The agents by the hash of each key that counts: in its row, and by what the ledger says of key and agent."""
+    revoked = _last_facts("agent_key.revoked")
+    registered = _last_facts("agent.created", "agent.changed")
+    changes = Event.objects.filter(type__in=("agent.suspended", "agent.resumed")).order_by("id")
+    last = dict(changes.values_list("subject_id", "type"))
+    suspended = {agent for agent, type in last.items() if type == "agent.suspended"}
+    found = {}
+    for key in (
+        AgentKey.objects.filter(revoked_at__isnull=True).select_related("agent__owner").iterator(chunk_size=2000)
+    ):
+        agent = key.agent
+        facts = registered.get(agent.pk, {})
+        recorded = (facts.get("owner"), facts.get("environment"))
+        if str(key.pk) in revoked or recorded != (agent.owner_id, agent.environment):
+            logger.critical("key %s of %s is refused: the ledger says otherwise than its row", key.prefix, agent.name)
+            continue
+        found[key.hash] = AgentInForce(
+            id=agent.id,
+            name=agent.name,
+            owner_id=agent.owner_id,
+            owner_name=agent.owner.get_username(),
+            environment=agent.environment,
+            suspended=agent.is_suspended or agent.pk in suspended,
             key_prefix=key.prefix,
         )
-        for key in keys.iterator(chunk_size=2000)
-    }
+    return found

@@ -330,11 +330,13 @@ def _pending_twin(intent: Intent, body: Mapping[str, Any]) -> Intent | None:
         fingerprint=intent.fingerprint,
         status=Status.PENDING_APPROVAL,
         expires_at__gt=intent.created_at,
+        # One that was asked under milder rules is no answer.
+        requirement_digest=intent.requirement_digest,
     )
     if body.get("expires_in") is not None:
         twins = twins.filter(expires_at__lte=intent.expires_at)
     if body.get("policy") is not None:
-        twins = twins.filter(verdict_digest=intent.verdict_digest, requirement_digest=intent.requirement_digest)
+        twins = twins.filter(verdict_digest=intent.verdict_digest)
     return twins.order_by("id").first()
 
 

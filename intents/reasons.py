@@ -2,11 +2,12 @@
 
 import unicodedata
 
+from audit.text import is_hidden
 from zehrava.problems import Problem
 
 LENGTH = 10_000
-# Controls, formats, surrogates, private use, unassigned, and every kind of space and separator.
-_UNSEEN = ("C", "Z")
+# Letters, numbers, punctuation and symbols: a mark alone is nothing to read.
+_SEEN = ("L", "N", "P", "S")
 _LAYOUT = "\n\r\t"
 
 
@@ -22,6 +23,6 @@ def read_reason(text: object, *, path: str, needed: str | None = None) -> str:
         raise Problem("invalid", f"Keep the reason within {LENGTH} characters.", path=path)
     if any(unicodedata.category(letter) == "Cc" and letter not in _LAYOUT for letter in reason):
         raise Problem("invalid", "The reason holds a control character; type it again without.", path=path)
-    if needed and all(unicodedata.category(letter)[0] in _UNSEEN for letter in reason):
+    if needed and not any(unicodedata.category(c)[0] in _SEEN and not is_hidden(c) for c in reason):
         raise Problem("invalid", needed, path=path)
     return reason

@@ -15,7 +15,7 @@ from django.db.models import Q
 from django.db.models.functions import Coalesce, Now
 
 from audit import clock
-from intents import doorbell, lifecycle
+from intents import doorbell, integrity, lifecycle
 from intents.models import Execution, ExecutionMode, ExecutionState, IdempotencyKey, Intent, Status
 
 logger = logging.getLogger(__name__)
@@ -63,6 +63,9 @@ def _lapse(execution_id: str) -> bool:
         execution = Execution.objects.get(pk=execution_id)
         intent = lifecycle.locked(execution.intent_id)
         execution.intent = intent
+        if altered := integrity.differences(intent):
+            logger.critical("%s is not what the ledger says (%s) and is left alone", intent.pk, ", ".join(altered))
+            return False
         return lifecycle.lapse(intent, execution)
 
 

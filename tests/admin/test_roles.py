@@ -74,3 +74,11 @@ def test_a_role_that_was_widened_by_hand_is_what_the_table_says_again() -> None:
     roles.install()
     assert not reviewers.permissions.filter(codename="activate_policy").exists()
     assert other.permissions.count() == 1
+
+
+@pytest.mark.parametrize("model", ["intents/actiontype", "intents/policy", "intents/agent", "reviews/personaltoken"])
+@pytest.mark.parametrize("key", ["x", "%FF", "9" * 5000])
+@pytest.mark.django_db
+def test_the_history_of_nothing_is_not_found(client, model, key):
+    client.force_login(make_user(is_superuser=True))
+    assert client.get(f"/admin/{model}/{key}/history/").status_code == 404

@@ -171,3 +171,97 @@ def test_a_policy_whose_text_and_digest_were_both_changed_allows_nothing():
     PolicyVersion.objects.update(text=forged, digest=canonical.digest(forged.encode()))
     in_force.bump()
     assert make_intent(action="a.b").status == Status.PENDING_APPROVAL
+
+
+def indeterminate():
+    """An intent whose lease has lapsed, its agent, and somebody who may settle it."""
+    from django.contrib.auth.models import Permission, User
+
+    from audit import clock
+    from intents import sweeping
+
+    intent, agent = approved_by_a_person()
+    execution, _ = claim(intent.pk, agent=agent)
+    Execution.objects.filter(pk=execution.pk).update(lease_until=clock.now() - timedelta(seconds=1))
+    sweeping.sweep()
+    intent.refresh_from_db()
+    assert intent.status == Status.INDETERMINATE
+    operator = make_user()
+    operator.user_permissions.add(Permission.objects.get(codename="resolve_intent"))
+    return intent, User.objects.get(pk=operator.pk)
+
+
+def test_settling_does_not_turn_an_alteration_into_an_approval():
+    from intents.execution import resolve
+
+    intent, operator = indeterminate()
+    text = rewrite(intent, payload={"amount": "9999.00"})
+    Intent.objects.filter(pk=intent.pk).update(canonical=text, digest=canonical.digest(text.encode()))
+    with pytest.raises(Problem) as refused:
+        resolve(intent, by=operator, outcome="again", reason="it never arrived")
+    assert refused.value.kind == "integrity-failed"
+
+
+def test_nothing_is_settled_that_was_never_carried_out():
+    from intents.execution import resolve
+
+    _, operator = indeterminate()
+    rejected = make_intent(action="a.b")
+    decide(rejected.pk, by=make_user(None, "reviewers"), vote="reject", digest=rejected.digest, rationale="no")
+    Intent.objects.filter(pk=rejected.pk).update(status=Status.INDETERMINATE)
+    with pytest.raises(Problem) as refused:
+        resolve(rejected, by=operator, outcome="again", reason="it never arrived")
+    assert refused.value.kind == "integrity-failed"
+
+
+def test_nothing_is_reported_about_what_was_altered_while_it_ran():
+    from intents.execution import report
+
+    intent, agent = approved_by_a_person()
+    execution, token = claim(intent.pk, agent=agent)
+    Intent.objects.filter(pk=intent.pk).update(target="another")
+    with pytest.raises(Problem) as refused:
+        report(execution.pk, agent=agent, token=token, outcome="succeeded")
+    assert refused.value.kind == "integrity-failed"
+
+
+def test_which_policy_version_is_in_force_is_believed_from_the_ledger():
+    from intents import in_force
+    from intents.models import Policy
+    from tests.factories import load_policy
+
+    load_policy("name: p\nmatch: {actions: ['a.b']}\nrules: [{id: all, effect: allow}]\n")
+    old = Policy.objects.get().active
+    load_policy("name: p\nmatch: {actions: ['a.b']}\nrules: [{id: all, effect: block}]\n")
+    Policy.objects.update(active=old)
+    in_force.bump()
+    assert make_intent(action="a.b").status == Status.PENDING_APPROVAL
+    load_policy("name: easy\nmatch: {actions: ['a.b']}\nrules: [{id: all, effect: allow}]\n")
+    Policy.objects.filter(name="p").update(active=None)
+    in_force.bump()
+    assert make_intent(action="a.b").status == Status.PENDING_APPROVAL
+
+
+@pytest.mark.parametrize("change", ["revoked", "environment", "owner", "suspended"])
+def test_who_an_agent_is_is_believed_from_the_ledger(change):
+    from intents import in_force
+    from intents.agents import create_key, revoke_key, suspend_agent
+    from intents.models import Agent, AgentKey
+    from tests.factories import ARRANGER
+
+    agent, key = make_agent()
+    create_key(agent, by=ARRANGER)
+    if change == "revoked":
+        revoke_key(AgentKey.objects.get(prefix=key[:12]), by=ARRANGER)
+        AgentKey.objects.update(revoked_at=None)
+    elif change == "suspended":
+        suspend_agent(agent, by=ARRANGER)
+        Agent.objects.update(suspended_at=None)
+    else:
+        Agent.objects.update(**{change: "staging" if change == "environment" else make_user()})
+    in_force.bump()
+    if change == "suspended":
+        assert in_force_as(key).suspended
+    else:
+        with pytest.raises(KeyError):
+            in_force_as(key)

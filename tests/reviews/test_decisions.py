@@ -242,7 +242,9 @@ def test_handing_the_agent_over_gives_its_owner_no_say():
     assert intent.status == Status.APPROVED
 
 
-@pytest.mark.parametrize("nothing", ["", "  ", "\u200b", "\u2060\u00a0\u3000", "\ue000"])
+@pytest.mark.parametrize(
+    "nothing", ["", "  ", "\u200b", "\u2060\u00a0\u3000", "\ue000", "\u2800", "\u3164", "\u034f", "\u0301"]
+)
 def test_a_reason_that_shows_nothing_is_none(nothing):
     assert refused(make_intent(), make_user(None, "reviewers"), vote="reject", rationale=nothing) == "invalid"
 
