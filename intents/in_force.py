@@ -6,7 +6,6 @@ claim reads it, so that a revoked key or a suspended agent stops counting everyw
 
 from __future__ import annotations
 
-import json
 import logging
 import secrets
 import threading
@@ -16,11 +15,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.db import connection
+from django.db.models import Model
 
 from audit.actors import Actor
-from audit.models import Event
 from intents.models import ActionType as ActionTypeRow
-from intents.models import ActionTypeVersion, AgentKey, InForce, PolicyVersion
+from intents.models import ActionTypeVersion, Agent, AgentKey, InForce, PolicyVersion
 from intents.models import Policy as PolicyRow
 from zehrava import canonical
 from zehrava.action_types import ActionType
@@ -137,11 +136,10 @@ def _version_and_time() -> tuple[int, datetime]:
 
 def _load(version: int) -> Rules:
     policies, policy_versions, unreadable_policies = [], {}, {}
-    saved = _digests_in_the_ledger("policy_version.created")
-    activated = _last_facts("policy.activated", "policy.disabled")
+    saved, recorded = _recorded(PolicyVersion, "digest"), _recorded(PolicyRow, "active_id")
     for row in PolicyRow.objects.select_related("active"):
         try:
-            _refuse_moved(row, activated)
+            _refuse_moved(row, recorded)
             if row.active is None:
                 continue
             _refuse_altered(row.active, saved)
@@ -151,11 +149,10 @@ def _load(version: int) -> Rules:
             logger.exception("policy %s cannot be used", row.name)
             unreadable_policies[row.name] = str(error)
     action_types, unreadable_action_types = {}, {}
-    saved = _digests_in_the_ledger("action_type_version.created")
-    activated = _last_facts("action_type.activated", "action_type.retired")
+    saved, recorded = _recorded(ActionTypeVersion, "digest"), _recorded(ActionTypeRow, "active_id")
     for type_row in ActionTypeRow.objects.select_related("active"):
         try:
-            _refuse_moved(type_row, activated)
+            _refuse_moved(type_row, recorded)
             if type_row.active is None:
                 continue
             _refuse_altered(type_row.active, saved)
@@ -174,47 +171,35 @@ def _load(version: int) -> Rules:
     )
 
 
-def _digests_in_the_ledger(event: str) -> dict[str, str]:
-    """The digest with which each version was saved, by its key: the row could be changed, the ledger could not."""
-    lines = Event.objects.filter(type=event).values_list("subject_id", "line")
-    return {subject: json.loads(line)["facts"]["digest"] for subject, line in lines.iterator(chunk_size=500)}
+def _recorded(model: type[Model], *columns: str) -> dict[Any, tuple[Any, ...]]:
+    """What the newest history row of each row says: the row could be changed by anyone, its history could not."""
+    history = model.history.order_by("history_id")  # type: ignore[attr-defined]
+    rows = history.exclude(history_type="-").values_list("id", *columns)
+    return {key: tuple(values) for key, *values in rows.iterator(chunk_size=2000)}
 
 
-def _refuse_altered(version: PolicyVersion | ActionTypeVersion, saved: Mapping[str, str]) -> None:
+def _refuse_altered(version: PolicyVersion | ActionTypeVersion, saved: Mapping[Any, tuple[Any, ...]]) -> None:
     digest = canonical.digest(version.text.encode())
-    if not digest == version.digest == saved.get(str(version.pk)):
+    if digest != version.digest or saved.get(version.pk) != (digest,):
         raise ValueError("The stored text is not the one that was saved: its digest differs.")
 
 
-def _last_facts(*types: str) -> dict[str, dict[str, Any]]:
-    """What the last event of these types says of each subject, by its key."""
-    lines = Event.objects.filter(type__in=types).order_by("id").values_list("subject_id", "line")
-    return {subject: json.loads(line)["facts"] for subject, line in lines.iterator(chunk_size=500)}
-
-
-def _refuse_moved(row: PolicyRow | ActionTypeRow, activated: Mapping[str, Mapping[str, Any]]) -> None:
-    """Which version is in force is what was recorded when a person said so, not what the row points at."""
-    recorded = activated.get(str(row.pk), {}).get("version")
-    if recorded != (row.active.number if row.active else None):
-        raise ValueError("The version in force is not the one that the ledger recorded.")
+def _refuse_moved(row: PolicyRow | ActionTypeRow, recorded: Mapping[Any, tuple[Any, ...]]) -> None:
+    if recorded.get(row.pk) != (row.active_id,):
+        raise ValueError("The version in force is not the one that was recorded when it came into force.")
 
 
 def _live_keys() -> dict[str, AgentInForce]:
-    """The agents by the hash of each key that counts: in its row, and by what the ledger says of key and agent."""
-    revoked = _last_facts("agent_key.revoked")
-    registered = _last_facts("agent.created", "agent.changed")
-    changes = Event.objects.filter(type__in=("agent.suspended", "agent.resumed")).order_by("id")
-    last = dict(changes.values_list("subject_id", "type"))
-    suspended = {agent for agent, type in last.items() if type == "agent.suspended"}
+    """The agents by the hash of each key that counts: in its row, and by the history of key and agent."""
+    agents = _recorded(Agent, "owner_id", "environment", "suspended_at")
+    keys = _recorded(AgentKey, "agent_id", "hash", "revoked_at")
+    live = AgentKey.objects.filter(revoked_at__isnull=True).select_related("agent__owner")
     found = {}
-    for key in (
-        AgentKey.objects.filter(revoked_at__isnull=True).select_related("agent__owner").iterator(chunk_size=2000)
-    ):
+    for key in live.iterator(chunk_size=2000):
         agent = key.agent
-        facts = registered.get(agent.pk, {})
-        recorded = (facts.get("owner"), facts.get("environment"))
-        if str(key.pk) in revoked or recorded != (agent.owner_id, agent.environment):
-            logger.critical("key %s of %s is refused: the ledger says otherwise than its row", key.prefix, agent.name)
+        as_recorded = (agent.owner_id, agent.environment, agent.suspended_at)
+        if keys.get(key.pk) != (agent.pk, key.hash, None) or agents.get(agent.pk) != as_recorded:
+            logger.critical("key %s of %s is refused: its history says otherwise", key.prefix, agent.name)
             continue
         found[key.hash] = AgentInForce(
             id=agent.id,
@@ -222,7 +207,7 @@ def _live_keys() -> dict[str, AgentInForce]:
             owner_id=agent.owner_id,
             owner_name=agent.owner.get_username(),
             environment=agent.environment,
-            suspended=agent.is_suspended or agent.pk in suspended,
+            suspended=agent.is_suspended,
             key_prefix=key.prefix,
         )
     return found

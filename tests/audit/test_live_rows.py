@@ -21,6 +21,7 @@ from intents.models import AgentKey, Execution, Intent, Status
 from reviews.decisions import decide
 from tests.audit.conftest import SWEEPER, make_run, record
 from tests.factories import ARRANGER, allow, in_force_as, make_agent, make_intent, make_user, run_by_noop
+from zehrava import canonical
 from zehrava_site.people import record_group, record_person
 
 pytestmark = pytest.mark.django_db
@@ -143,7 +144,8 @@ def test_an_execution_state_set_by_sql_is_found(capsys, approved):
 
 def test_a_lowered_requirement_is_found(capsys):
     intent = make_intent()
-    execute("UPDATE intents_intent SET requirement = 'null', requirement_digest = %s", "sha256:" + "0" * 64)
+    none = canonical.digest(b"null")
+    execute("UPDATE intents_intent SET requirement = 'null', requirement_digest = %s", none)
     assert differing(capsys) == {("intents_intent", intent.pk, "requirement_digest")}
 
 

@@ -260,8 +260,5 @@ def test_who_an_agent_is_is_believed_from_the_ledger(change):
     else:
         Agent.objects.update(**{change: "staging" if change == "environment" else make_user()})
     in_force.bump()
-    if change == "suspended":
-        assert in_force_as(key).suspended
-    else:
-        with pytest.raises(KeyError):
-            in_force_as(key)
+    with pytest.raises(KeyError):
+        in_force_as(key)
