@@ -237,7 +237,13 @@ def test_an_owner_sees_why_there_are_no_buttons_and_who_can_decide(story):
     intent = story.gate.propose("stripe.refund", REFUND)
     story.portal.shell(
         "from django.contrib.auth.models import Group, User\n"
-        "User.objects.get(username='olivia').groups.add(*Group.objects.filter(name__in=['finance', 'reviewers']))"
+        "from django.db import transaction\n"
+        "from audit.actors import Actor\n"
+        "from zehrava_site.people import record_person\n"
+        "olivia = User.objects.get(username='olivia')\n"
+        "with transaction.atomic():\n"
+        "    olivia.groups.add(*Group.objects.filter(name__in=['finance', 'reviewers']))\n"
+        "    record_person(olivia, 'changed', by=Actor.system('tests'))\n"
     )
     with Browser(story.portal.base_url, "olivia") as olivia:
         page = olivia.page(f"/admin/intents/intent/{intent.id}/change/")
