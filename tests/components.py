@@ -111,11 +111,19 @@ def run(arguments: list[str]) -> int:
     return max(statuses)
 
 
+def _order() -> list[str]:
+    """Where CI runs, the random order follows from the commit: what failed there can be run again as it was."""
+    if os.environ.get("CI") != "true":
+        return []
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
+    return [f"--randomly-seed={int(commit[:8], 16)}"] if commit else []
+
+
 def _pytest(database: str, arguments: list[str], environment: dict[str, str]) -> int:
     print(f"== The suite on {database}", flush=True)
     spread = [] if any(argument.startswith("-n") for argument in arguments) else ["-n", "2"]
     status = subprocess.run(
-        [sys.executable, "-m", "pytest", *spread, *arguments], env=environment, check=False
+        [sys.executable, "-m", "pytest", *spread, *_order(), *arguments], env=environment, check=False
     ).returncode
     # Nothing to run on this database (5) is no failure where somebody chose what to run.
     return 0 if status == 5 and arguments else status
