@@ -1,14 +1,17 @@
 """Data and constraints; behaviour is in the modules named after it."""
 
+from intents.models.activation import ActivationRequest, RequestState
 from intents.models.agents import Agent, AgentKey
 from intents.models.documents import ActionType, ActionTypeVersion, Policy, PolicyVersion
 from intents.models.executions import Execution, ExecutionState
 from intents.models.in_force import InForce
 from intents.models.intents import ExecutionMode, IdempotencyKey, Intent, RiskLevel, Status
+from intents.models.limits import LimitUse
 
 __all__ = [
     "ActionType",
     "ActionTypeVersion",
+    "ActivationRequest",
     "Agent",
     "AgentKey",
     "Execution",
@@ -17,8 +20,10 @@ __all__ = [
     "IdempotencyKey",
     "InForce",
     "Intent",
+    "LimitUse",
     "Policy",
     "PolicyVersion",
+    "RequestState",
     "RiskLevel",
     "Status",
 ]
