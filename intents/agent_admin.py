@@ -16,13 +16,46 @@ from unfold.widgets import UnfoldAdminTextareaWidget
 from audit.text import visible
 from intents import agents
 from intents.governed_admin import GovernedAdmin, Question, link_to, person, require
+from intents.labels import LabelsError, read_labels, write_labels
 from intents.models import Agent, AgentKey, Intent
 
 
+class LabelsField(forms.CharField):
+    """One `name=value` a line; every line that cannot be read is named."""
+
+    def prepare_value(self, value: Any) -> Any:
+        return write_labels(value) if isinstance(value, dict) else value
+
+    def to_python(self, value: Any) -> Any:
+        try:
+            return value if isinstance(value, dict) else read_labels((value or "").splitlines())
+        except LabelsError as error:
+            raise forms.ValidationError(error.faults) from error
+
+    def validate(self, value: Any) -> None:
+        """Nothing is required; the lines were checked as they were read."""
+
+    def run_validators(self, value: Any) -> None:
+        """Nothing of a text applies to labels."""
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        try:
+            return (initial or {}) != self.to_python(data)
+        except forms.ValidationError:
+            return True
+
+
 class AgentForm(forms.ModelForm):
+    labels = LabelsField(
+        required=False,
+        strip=False,
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 3, "spellcheck": "false", "placeholder": "team=payments"}),
+        help_text="What else policies may rely on, as agent.labels: one name=value a line.",
+    )
+
     class Meta:
         model = Agent
-        fields = ("name", "owner", "environment", "description")
+        fields = ("name", "owner", "environment", "tier", "labels", "description")
         help_texts = {
             "name": "What policies match and auditors read. It cannot be changed later.",
             "description": "What it is for, for the people who read about it here.",
@@ -46,9 +79,9 @@ class SuspendedFilter(admin.SimpleListFilter):
 @admin.register(Agent)
 class AgentAdmin(GovernedAdmin):
     form = AgentForm
-    fields = ("name", "owner", "environment", "description")
-    list_display = ("shown_name", "owner", "environment", "shown_status", "live_keys", "last_proposal")
-    list_filter = (SuspendedFilter, "environment")
+    fields = ("name", "owner", "environment", "tier", "labels", "description")
+    list_display = ("shown_name", "owner", "environment", "tier", "shown_status", "live_keys", "last_proposal")
+    list_filter = (SuspendedFilter, "environment", "tier")
     list_select_related = ("owner",)
     search_fields = ("name", "id", "description", "owner__username")
     search_help_text = "Name, id, description or owner"

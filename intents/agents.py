@@ -7,6 +7,7 @@ a revoked key or a suspended agent counts with the next request everywhere.
 import hashlib
 import secrets
 import string
+from collections.abc import Mapping
 from typing import Any
 
 from django.contrib.auth.models import User
@@ -17,6 +18,7 @@ from audit import clock, ledger
 from audit.actors import Actor
 from intents import in_force
 from intents.models import Agent, AgentKey
+from intents.models.agents import STANDARD_TIER
 from zehrava import ids
 from zehrava.problems import Problem
 
@@ -26,7 +28,7 @@ _KEY_ALPHABET = string.ascii_letters + string.digits
 _KEY_LENGTH = 43
 _SHOWN_LENGTH = 12
 # The name is what policies match and auditors read: it never changes.
-CHANGEABLE = frozenset({"owner", "environment", "description"})
+CHANGEABLE = frozenset({"owner", "environment", "description", "tier", "labels"})
 
 
 @transaction.atomic
@@ -36,27 +38,36 @@ def register_agent(
     owner: User,
     description: str = "",
     environment: str = "production",
+    tier: str = STANDARD_TIER,
+    labels: Mapping[str, str] | None = None,
     by: Actor,
 ) -> Agent:
     """Register a program as an agent. It has no key yet, see `create_key`.
 
-    Raises Problem "invalid" for a name that is taken or not allowed, a bad environment or an inactive owner.
+    `tier` and `labels` are what policies may rely on besides its name, owner and environment. Raises Problem "invalid"
+    for a name that is taken or not allowed, a bad environment, tier or label, or an inactive owner.
     """
     agent = Agent(
-        id=ids.new("agt", at=clock.now()), name=name, owner=owner, description=description, environment=environment
+        id=ids.new("agt", at=clock.now()),
+        name=name,
+        owner=owner,
+        description=description,
+        environment=environment,
+        tier=tier,
+        labels=dict(labels or {}),
     )
     if Agent.objects.filter(name=name).exists():
         raise Problem("invalid", f"There is an agent called {name!r} already: choose another name.", path="/name")
     _check_owner(owner)
     _validate(agent)
-    ledger.save(agent, "agent.created", by=by, facts={"owner": owner.pk, "environment": environment})
+    ledger.save(agent, "agent.created", by=by, facts=_facts(agent))
     in_force.bump()
     return agent
 
 
 @transaction.atomic
 def change_agent(agent: Agent, *, by: Actor, **fields: Any) -> Agent:
-    """Change an agent's `owner`, `environment` or `description`; what stays as it was is not recorded.
+    """Change `owner`, `environment`, `description`, `tier` or `labels`; what stays as it was is not recorded.
 
     Raises Problem "invalid" for a value that is not allowed, TypeError for any other field.
     """
@@ -71,7 +82,7 @@ def change_agent(agent: Agent, *, by: Actor, **fields: Any) -> Agent:
     if "owner" in changed:
         _check_owner(agent.owner)
     _validate(agent)
-    facts = {"changed": changed, "owner": agent.owner_id, "environment": agent.environment}
+    facts = {"changed": changed, **_facts(agent)}
     ledger.save(agent, "agent.changed", by=by, facts=facts, update_fields=changed)
     in_force.bump()
     return agent
@@ -130,6 +141,11 @@ def key_hash(text: str) -> str:
 
 def _locked(agent: Agent) -> Agent:
     return Agent.objects.select_for_update(of=("self",)).select_related("owner").get(pk=agent.pk)
+
+
+def _facts(agent: Agent) -> dict[str, Any]:
+    # Labels are people's words: history needs them, and holds them once.
+    return {"owner": agent.owner_id, "environment": agent.environment, "tier": agent.tier}
 
 
 def _check_owner(owner: User) -> None:

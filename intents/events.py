@@ -5,7 +5,7 @@ from audit import ledger
 ledger.register(
     {
         "agent.created": "An agent was registered.",
-        "agent.changed": "An agent's name, owner, environment or description changed.",
+        "agent.changed": "What is registered of an agent changed: its owner, environment, tier, labels or description.",
         "agent.suspended": "An agent was suspended: none of its keys is accepted.",
         "agent.resumed": "A suspended agent may act again.",
         "agent_key.created": "A key was made for an agent and shown once.",

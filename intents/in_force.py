@@ -10,17 +10,18 @@ import logging
 import secrets
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from django.db import connection
-from django.db.models import Model
+from django.db.models import Max, Model
 
 from audit.actors import Actor
 from intents.models import ActionType as ActionTypeRow
 from intents.models import ActionTypeVersion, Agent, AgentKey, InForce, PolicyVersion
 from intents.models import Policy as PolicyRow
+from intents.models.agents import STANDARD_TIER
 from zehrava import canonical
 from zehrava.action_types import ActionType
 from zehrava.policy import Policy, PolicySet
@@ -39,14 +40,23 @@ class AgentInForce:
     environment: str
     suspended: bool
     key_prefix: str
+    tier: str = STANDARD_TIER
+    labels: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def actor(self) -> Actor:
         return Actor.agent(self.id, self.name)
 
-    def trusted_attributes(self) -> dict[str, str]:
+    def trusted_attributes(self) -> dict[str, Any]:
         """What policy may rely on: registered by people, never claimed by the agent."""
-        return {"id": self.id, "name": self.name, "owner": self.owner_name, "environment": self.environment}
+        return {
+            "id": self.id,
+            "name": self.name,
+            "owner": self.owner_name,
+            "environment": self.environment,
+            "tier": self.tier,
+            "labels": dict(self.labels),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,9 +182,13 @@ def _load(version: int) -> Rules:
 
 
 def _recorded(model: type[Model], *columns: str) -> dict[Any, tuple[Any, ...]]:
-    """What the newest history row of each row says: the row could be changed by anyone, its history could not."""
-    history = model.history.order_by("history_id")  # type: ignore[attr-defined]
-    rows = history.exclude(history_type="-").values_list("id", *columns)
+    """What the newest history row of each row says: the row could be changed by anyone, its history could not.
+
+    Of a row that was deleted, what it was before.
+    """
+    history = model.history.exclude(history_type="-")  # type: ignore[attr-defined]
+    newest = history.order_by().values("id").annotate(newest=Max("history_id")).values("newest")
+    rows = history.order_by().filter(history_id__in=newest).values_list("id", *columns)
     return {key: tuple(values) for key, *values in rows.iterator(chunk_size=2000)}
 
 
@@ -191,14 +205,13 @@ def _refuse_moved(row: PolicyRow | ActionTypeRow, recorded: Mapping[Any, tuple[A
 
 def _live_keys() -> dict[str, AgentInForce]:
     """The agents by the hash of each key that counts: in its row, and by the history of key and agent."""
-    agents = _recorded(Agent, "owner_id", "environment", "suspended_at")
+    agents = _recorded(Agent, "owner_id", "environment", "suspended_at", "tier", "labels")
     keys = _recorded(AgentKey, "agent_id", "hash", "revoked_at")
     live = AgentKey.objects.filter(revoked_at__isnull=True).select_related("agent__owner")
     found = {}
     for key in live.iterator(chunk_size=2000):
         agent = key.agent
-        as_recorded = (agent.owner_id, agent.environment, agent.suspended_at)
-        if keys.get(key.pk) != (agent.pk, key.hash, None) or agents.get(agent.pk) != as_recorded:
+        if keys.get(key.pk) != (agent.pk, key.hash, None) or not _is_as_recorded(agent, agents.get(agent.pk)):
             logger.critical("key %s of %s is refused: its history says otherwise", key.prefix, agent.name)
             continue
         found[key.hash] = AgentInForce(
@@ -209,5 +222,21 @@ def _live_keys() -> dict[str, AgentInForce]:
             environment=agent.environment,
             suspended=agent.is_suspended,
             key_prefix=key.prefix,
+            tier=agent.tier,
+            labels=agent.labels,
         )
     return found
+
+
+def _is_as_recorded(agent: Agent, recorded: tuple[Any, ...] | None) -> bool:
+    if recorded is None:
+        return False
+    owner, environment, suspended_at, tier, labels = recorded
+    # History from before agents had these says nothing of them: then they are what every agent began with.
+    began = (STANDARD_TIER if tier is None else tier, {} if labels is None else labels)
+    return (agent.owner_id, agent.environment, agent.suspended_at, agent.tier, agent.labels) == (
+        owner,
+        environment,
+        suspended_at,
+        *began,
+    )

@@ -1,6 +1,10 @@
 """Agents and their keys."""
 
+import re
+from typing import Any
+
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models import Q
@@ -12,6 +16,33 @@ AGENT_NAME = RegexValidator(
     r"\A[a-z0-9][a-z0-9_.-]{0,62}\Z",
     "Use 1 to 63 lower-case letters, digits, dots, dashes and underscores, beginning with a letter or digit.",
 )
+STANDARD_TIER = "standard"
+MAX_LABELS = 32
+MAX_LABEL_VALUE = 200
+_LABEL_NAME = re.compile(r"[a-z0-9][a-z0-9_./-]{0,62}")
+
+
+def validate_labels(labels: Any) -> None:
+    """Raise ValidationError, one message for each fault, unless this is an object of text by name."""
+    if not isinstance(labels, dict):
+        raise ValidationError("Labels are an object of text by name.")
+    faults = [fault for name, value in labels.items() if (fault := label_fault(name, value))]
+    if len(labels) > MAX_LABELS:
+        faults.append(f"An agent has at most {MAX_LABELS} labels.")
+    if faults:
+        raise ValidationError(faults)
+
+
+def label_fault(name: Any, value: Any) -> str | None:
+    """What keeps this from being a label, as a sentence; None where nothing does."""
+    if not isinstance(name, str) or not _LABEL_NAME.fullmatch(name):
+        return (
+            f"{name!r} cannot name a label: use 1 to 63 lower-case letters, digits, dots, dashes, slashes and "
+            "underscores, beginning with a letter or digit."
+        )
+    if not isinstance(value, str) or not value or len(value) > MAX_LABEL_VALUE or not value.isprintable():
+        return f"The value of {name} has to be 1 to {MAX_LABEL_VALUE} visible characters on one line."
+    return None
 
 
 class Agent(models.Model):
@@ -31,6 +62,18 @@ class Agent(models.Model):
         default="production",
         validators=[AGENT_NAME],
         help_text="Where it acts. Policies trust this, never what the agent says about itself.",
+    )
+    tier = models.CharField(
+        max_length=63,
+        default=STANDARD_TIER,
+        validators=[AGENT_NAME],
+        help_text="How much it is trusted, in one word of your own. Policies read it as agent.tier.",
+    )
+    labels = models.JSONField(
+        default=dict,
+        blank=True,
+        validators=[validate_labels],
+        help_text="What else policies may rely on, as agent.labels: text by name.",
     )
     suspended_at = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(db_default=Now(), editable=False)

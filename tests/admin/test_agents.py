@@ -18,7 +18,7 @@ def test_an_operator_registers_an_agent(operator: Client) -> None:
     owner = make_user("olivia")
     response = operator.post(
         reverse("admin:intents_agent_add"),
-        {"name": "billing", "owner": owner.pk, "environment": "production", "description": "Refunds"},
+        {"name": "billing", "owner": owner.pk, "environment": "production", "tier": "standard", "description": "Refunds"},
         follow=True,
     )
     assert response.status_code == 200
@@ -45,7 +45,7 @@ def test_a_form_that_is_wrong_says_what_to_mend_and_registers_nothing(
 ) -> None:
     owner = make_user("olivia")
     make_agent("taken")
-    form = {"name": "billing", "owner": owner.pk, "environment": "production", "description": "typed text"} | change
+    form = {"name": "billing", "owner": owner.pk, "environment": "production", "tier": "standard", "description": "typed text"} | change
     page = operator.post(reverse("admin:intents_agent_add"), form).content.decode()
     assert said in page
     assert "typed text" in page
@@ -54,7 +54,7 @@ def test_a_form_that_is_wrong_says_what_to_mend_and_registers_nothing(
 
 def test_somebody_who_left_cannot_be_made_an_owner(operator: Client) -> None:
     gone = make_user("gone", is_active=False)
-    form = {"name": "billing", "owner": gone.pk, "environment": "production", "description": ""}
+    form = {"name": "billing", "owner": gone.pk, "environment": "production", "tier": "standard", "description": ""}
     page = operator.post(reverse("admin:intents_agent_add"), form).content.decode()
     assert "not one of the available choices" in page
     assert not Agent.objects.exists()
@@ -65,7 +65,7 @@ def test_the_name_never_changes_and_the_rest_does(operator: Client) -> None:
     other = make_user("oscar")
     operator.post(
         reverse("admin:intents_agent_change", args=[agent.pk]),
-        {"name": "renamed", "owner": other.pk, "environment": "staging", "description": ""},
+        {"name": "renamed", "owner": other.pk, "environment": "staging", "tier": "standard", "description": ""},
     )
     agent.refresh_from_db()
     assert (agent.name, agent.owner, agent.environment) == ("billing", other, "staging")
@@ -76,7 +76,7 @@ def test_saving_what_did_not_change_records_nothing(operator: Client) -> None:
     agent, _ = make_agent("billing", owner=make_user("olivia"))
     operator.post(
         reverse("admin:intents_agent_change", args=[agent.pk]),
-        {"owner": agent.owner_id, "environment": "production", "description": ""},
+        {"owner": agent.owner_id, "environment": "production", "tier": "standard", "description": ""},
     )
     assert not Event.objects.filter(type="agent.changed").exists()
 
@@ -88,7 +88,7 @@ def test_an_agent_of_somebody_who_left_can_still_be_edited(operator: Client) -> 
     owner.save()
     operator.post(
         reverse("admin:intents_agent_change", args=[agent.pk]),
-        {"owner": owner.pk, "environment": "staging", "description": ""},
+        {"owner": owner.pk, "environment": "staging", "tier": "standard", "description": ""},
     )
     agent.refresh_from_db()
     assert agent.environment == "staging"
@@ -198,7 +198,7 @@ def test_posting_an_old_row_of_history_brings_nothing_back(sign_in: Any) -> None
     row = agent.history.first().history_id
     address = reverse("admin:intents_agent_simple_history", args=[agent.pk, row])
     for client in (sign_in("reviewers"), sign_in(make_user("root", is_superuser=True))):
-        form = {"owner": agent.owner_id, "environment": "production", "description": "reverted"}
+        form = {"owner": agent.owner_id, "environment": "production", "tier": "standard", "description": "reverted"}
         assert client.post(address, form).status_code == 403
         assert client.get(address).status_code == 302
     agent.refresh_from_db()
