@@ -7,6 +7,7 @@ from intents.models.executions import Execution, ExecutionState
 from intents.models.in_force import InForce
 from intents.models.intents import ExecutionMode, IdempotencyKey, Intent, RiskLevel, Status
 from intents.models.limits import LimitUse
+from intents.models.proving import Backtest, BacktestDifference, BacktestState, Change, ShadowVerdict
 
 __all__ = [
     "ActionType",
@@ -14,6 +15,10 @@ __all__ = [
     "ActivationRequest",
     "Agent",
     "AgentKey",
+    "Backtest",
+    "BacktestDifference",
+    "BacktestState",
+    "Change",
     "Execution",
     "ExecutionMode",
     "ExecutionState",
@@ -25,5 +30,6 @@ __all__ = [
     "PolicyVersion",
     "RequestState",
     "RiskLevel",
+    "ShadowVerdict",
     "Status",
 ]

@@ -41,6 +41,9 @@ class Policy(Document):
 
     id = models.CharField(primary_key=True, max_length=40, editable=False)
     active = models.ForeignKey("PolicyVersion", null=True, blank=True, on_delete=models.PROTECT, related_name="+")
+    # Judged beside the active set on every proposal, without any say; since when.
+    shadow = models.ForeignKey("PolicyVersion", null=True, blank=True, on_delete=models.PROTECT, related_name="+")
+    shadow_since = models.DateTimeField(null=True, blank=True, editable=False)
 
     history = History()
 
