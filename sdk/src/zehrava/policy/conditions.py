@@ -12,19 +12,18 @@ import logging
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import cel
 
+from .expressions import WALKS
 from .functions import FUNCTIONS, amount, members
+from .tokens import CONSTANTS, MAX_DEPTH, ConditionError, Token, compile_cel, literal_value, tokenise
 
-MAX_CHARACTERS = 2_000
-MAX_NODES = 256
-MAX_DEPTH = 32
 MAX_PATTERN = 200
 MAX_REPETITIONS = 64
 
-POLICY_VARIABLES = frozenset({"payload", "intent", "agent", "context", "now"})
+POLICY_VARIABLES = frozenset({"payload", "intent", "agent", "context", "usage", "now"})
 
 _WALK = "members__"
 _TYPE_NAMES = frozenset({"bool", "int", "uint", "double", "string", "bytes", "list", "map", "null_type"})
@@ -80,23 +79,8 @@ _CALLS = frozenset(
     ]
 )
 _KNOWN_FUNCTIONS = _OPERATORS | _CALLS | frozenset(FUNCTIONS)
-_WALKS = frozenset({"all", "exists", "exists_one"})
 _UNORDERED_WALKS = frozenset({"map", "filter"})
-_CONSTANTS = frozenset({"true", "false", "null", "in"})
 
-_TOKEN = re.compile(
-    r"""
-    (?P<space>[ \t\r\n\f]+|//[^\n]*)
-  | (?P<string>
-        (?:[rR][bB]?|[bB][rR])(?:\"\"\"[\s\S]*?\"\"\"|'''[\s\S]*?'''|"[^"\r\n]*"|'[^'\r\n]*')
-      | [bB]?(?:\"\"\"(?:[^\\]|\\[\s\S])*?\"\"\"|'''(?:[^\\]|\\[\s\S])*?'''
-              |"(?:[^"\\\r\n]|\\.)*"|'(?:[^'\\\r\n]|\\.)*'))
-  | (?P<number>0x[0-9A-Fa-f]+u?|[0-9]*\.[0-9]+(?:[eE][-+]?[0-9]+)?|[0-9]+[eE][-+]?[0-9]+|[0-9]+[uU]?)
-  | (?P<name>[A-Za-z_][A-Za-z0-9_]*)
-  | (?P<sign>&&|\|\||==|!=|<=|>=|[-+*/%<>!?:.,()\[\]{}])
-    """,
-    re.VERBOSE,
-)
 _REPETITION = re.compile(r"\{(\d*),?(\d*)\}")
 _CALL_FAILED = re.compile(r"Python function call failed: \w+: (.*)\. Check function arguments and their types\.", re.S)
 _OPENING = {")": "(", "]": "[", "}": "{"}
@@ -112,18 +96,8 @@ class _Quiet(logging.Filter):
 logging.getLogger("cel").addFilter(_Quiet())
 
 
-class ConditionError(ValueError):
-    """A condition was refused when it was loaded."""
-
-
 class EvaluationError(Exception):
     """A condition gave no answer for this intent."""
-
-
-class _Token(NamedTuple):
-    kind: str
-    text: str
-    at: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,18 +118,14 @@ class Condition:
         Raises:
             ConditionError: in one sentence, with the character where that is known.
         """
-        if len(source) > MAX_CHARACTERS:
-            raise ConditionError(f"a condition has at most {MAX_CHARACTERS} characters; split the rule")
-        tokens = _tokenise(source)
-        _check_size(tokens)
-        reader = _Reader(source, tokens, variables)
+        reader = _Reader(source, tokenise(source), variables)
         rewritten = reader.rewrite()
-        program = _compile(source)
+        program = compile_cel(source)
         unknown = sorted(set(program.functions()) - _KNOWN_FUNCTIONS)
         if unknown:
             raise ConditionError(f"unknown function {unknown[0]!r}")
         if rewritten != source:
-            program = _compile(rewritten)
+            program = compile_cel(rewritten)
         return cls(source, frozenset(reader.reads), program)
 
     def value(self, environment: Any) -> Any:
@@ -220,56 +190,10 @@ class Reads:
 _ENVIRONMENT_FUNCTIONS: dict[str, Callable[..., Any]] = {**FUNCTIONS, _WALK: members}
 
 
-def _compile(source: str) -> Any:
-    try:
-        return cel.compile(source)
-    except (KeyboardInterrupt, SystemExit):
-        raise
-    except BaseException as error:
-        detail = str(error)
-        found = re.search(r"ERROR: <input>:(\d+):(\d+): (.*)", detail)
-        if found:
-            what = found[3].replace("Syntax error: ", "")[:200]
-            raise ConditionError(f"not a condition: line {found[1]}, character {found[2]}: {what}") from None
-        raise ConditionError("not a condition: the expression cannot be read") from None
-
-
-def _tokenise(source: str) -> list[_Token]:
-    tokens: list[_Token] = []
-    at = 0
-    while at < len(source):
-        found = _TOKEN.match(source, at)
-        if not found:
-            raise ConditionError(f"not a condition: {source[at]!r} at character {at + 1} does not belong here")
-        if found.lastgroup != "space":
-            tokens.append(_Token(str(found.lastgroup), found.group(), at))
-        at = found.end()
-    if not tokens:
-        raise ConditionError("a condition cannot be empty; leave `when` out for a rule that always holds")
-    return tokens
-
-
-def _check_size(tokens: list[_Token]) -> None:
-    nodes = sum(1 for token in tokens if token.text not in "(),.]}:")
-    if nodes > MAX_NODES:
-        raise ConditionError(f"a condition has at most {MAX_NODES} names, values and operators; split the rule")
-    depth = deepest = unary = choices = 0
-    for token in tokens:
-        if token.kind == "sign" and token.text in "([{":
-            depth += 1
-        elif token.kind == "sign" and token.text in ")]}":
-            depth -= 1
-        unary = unary + 1 if token.text in ("!", "-") else 0
-        choices += token.text == "?"
-        deepest = max(deepest, depth + unary + choices)
-    if deepest > MAX_DEPTH:
-        raise ConditionError(f"a condition is at most {MAX_DEPTH} deep; split the rule")
-
-
 class _Reader:
     """One pass over the tokens: names in scope, walks made orderly, constants checked and folded."""
 
-    def __init__(self, source: str, tokens: list[_Token], variables: frozenset[str]) -> None:
+    def __init__(self, source: str, tokens: list[Token], variables: frozenset[str]) -> None:
         self.source = source
         self.tokens = tokens
         self.variables = variables
@@ -329,7 +253,7 @@ class _Reader:
             self._call(index, member=member)
         elif self._text(index + 1) == "{":
             raise ConditionError(f"not supported: a message {token.text!r} at character {token.at + 1}")
-        elif not member and token.text not in _CONSTANTS | _TYPE_NAMES | self.variables | self._loop_variables():
+        elif not member and token.text not in CONSTANTS | _TYPE_NAMES | self.variables | self._loop_variables():
             raise ConditionError(f"unknown variable {token.text!r} at character {token.at + 1}")
         if not member and token.text in self.variables:
             self._read(index)
@@ -344,7 +268,7 @@ class _Reader:
         name = self.tokens[index].text
         if name in _UNORDERED_WALKS:
             raise ConditionError(f"{name}() is not supported yet; use all, exists or exists_one")
-        if name in _WALKS and member:
+        if name in WALKS and member:
             self._walk(index)
         elif name == "has" and not member:
             return
@@ -361,7 +285,7 @@ class _Reader:
         return {name for _, name in self.opened if name}
 
     def _loop_variable(self, opening: int) -> str | None:
-        walk = self._text(opening - 1) in _WALKS and self._text(opening - 2) == "."
+        walk = self._text(opening - 1) in WALKS and self._text(opening - 2) == "."
         return self._text(opening + 1) if walk else None
 
     def _walk(self, index: int) -> None:
@@ -369,7 +293,7 @@ class _Reader:
         variable = self.tokens[index + 2] if index + 2 < len(self.tokens) else self.tokens[index]
         if variable.kind != "name" or self._text(index + 3) != ",":
             raise ConditionError(f"{self.tokens[index].text}() takes a name and a condition: all(x, x > 0)")
-        taken = _CONSTANTS | _TYPE_NAMES | POLICY_VARIABLES | self.variables | self._loop_variables()
+        taken = CONSTANTS | _TYPE_NAMES | POLICY_VARIABLES | self.variables | self._loop_variables()
         if variable.text in taken or variable.text.startswith("_"):
             raise ConditionError(f"{variable.text!r} is taken; give the loop another name")
         start = self._receiver(index - 2)
@@ -414,7 +338,7 @@ class _Reader:
             reason = f"a pattern has at most {MAX_PATTERN} characters and repeats at most {MAX_REPETITIONS} times"
             raise ConditionError(reason)
         try:
-            _compile(f'"".matches({literal.text})').execute({})
+            compile_cel(f'"".matches({literal.text})').execute({})
         except ConditionError:
             raise
         except (KeyboardInterrupt, SystemExit):
@@ -442,8 +366,8 @@ class _Reader:
         return text
 
 
-def _literal(token: _Token) -> Any:
-    value = _compile(token.text).execute({})
+def _literal(token: Token) -> Any:
+    value = literal_value(token)
     if token.kind == "string" and not isinstance(value, str):
         raise ConditionError(f"{token.text[:80]} must be text, not bytes")
     return value
