@@ -20,7 +20,7 @@ from reviews import presentation
 from reviews.entitlement import standing_of, votes_of
 from reviews.models import Decision
 from reviews.queue import groups_of_person, pending, waiting_for
-from zehrava.policy.verdicts import DEFAULT_GROUP
+from zehrava.policy.requirements import DEFAULT_GROUP
 
 MINE, ALL, PERSON, DECIDED = "mine", "all", "person", "decided"
 PER_PAGE = 25

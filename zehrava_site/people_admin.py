@@ -22,7 +22,7 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 
 from audit.actors import Actor
 from intents import in_force
-from zehrava.policy.verdicts import DEFAULT_GROUP
+from zehrava.policy.requirements import DEFAULT_GROUP
 from zehrava_site.people import Verb, record_group, record_person
 from zehrava_site.roles import ROLES
 

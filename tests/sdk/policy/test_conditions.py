@@ -28,7 +28,7 @@ def verdict(condition: str, payload: Any, effect: str = "allow", **intent: Any) 
     ("condition", "reason"),
     [
         ("paylod.x == 1", "unknown variable 'paylod'"),
-        ("usage.x == 1", "unknown variable 'usage'"),
+        ("used.x == 1", "unknown variable 'used'"),
         ("payload.l.all(x, y > 1)", "unknown variable 'y'"),
         ("payload.l.all(x, x > 1) && x > 1", "unknown variable 'x'"),
         ("payload.l.all(payload, payload > 1)", "is taken"),

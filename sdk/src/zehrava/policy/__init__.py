@@ -3,7 +3,9 @@
 from .document import Policy, Rule
 from .errors import DocumentError, Fault, PolicyError
 from .evaluation import PolicySet
-from .verdicts import ALLOW, ASK, BLOCK, EFFECTS, Requirement, Verdict
+from .limits import Limit, LimitError, Meter, Use
+from .requirements import Requirement
+from .verdicts import ALLOW, ASK, BLOCK, EFFECTS, Verdict
 
 __all__ = [
     "ALLOW",
@@ -12,10 +14,14 @@ __all__ = [
     "EFFECTS",
     "DocumentError",
     "Fault",
+    "Limit",
+    "LimitError",
+    "Meter",
     "Policy",
     "PolicyError",
     "PolicySet",
     "Requirement",
     "Rule",
+    "Use",
     "Verdict",
 ]

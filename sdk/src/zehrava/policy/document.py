@@ -5,21 +5,23 @@ from __future__ import annotations
 import datetime
 import hashlib
 import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from .approvals import read_approval
 from .conditions import Condition, ConditionError
 from .errors import DocumentError, PolicyError
 from .globs import compile_glob
+from .limits import Limit, read_limits
 from .reasons import Template
+from .requirements import Requirement
 from .shape import Shape
 from .strict_yaml import Document, join, read
-from .verdicts import ASK, DEFAULT_RULE, EFFECTS, Requirement
+from .verdicts import ASK, BLOCK, DEFAULT_RULE, EFFECTS
 
 MAX_RULES = 1_000
 MAX_TESTS = 500
-MAX_SEATS = 20
-MAX_COUNT = 100
 REASON_ROOTS = frozenset({"payload", "intent", "agent", "context"})
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
@@ -27,17 +29,17 @@ NAME_LIKE = "lower-case letters, digits, '_', '.' and '-', at most 63, starting 
 _PATTERN = re.compile(r"[!-~]+")
 
 _KEYS = ("name", "description", "match", "rules", "default", "expires_in", "tests")
-_LATER = frozenset({"limits", "order", "escalation", "mode", "shadow"})
-_MATCH_KEYS = ("actions", "agents", "environments")
-_RULE_KEYS = ("id", "when", "effect", "reason", "approval")
-_RULE_LATER = frozenset({"limits", "order", "escalation"})
+_HINTS = {
+    "limits": "limits belong to a rule",
+    "approval": "approval belongs to a rule",
+    "version": "versions are numbered by whoever stores the policy",
+}
+_MATCH_KEYS = ("actions", "agents", "environments", "tags")
+_RULE_KEYS = ("id", "when", "effect", "reason", "approval", "limits")
 _RULE_HINTS = {"expires_in": "expires_in belongs inside approval, or at the top of the policy"}
-_APPROVAL_KEYS = ("all_of", "expires_in", "on_timeout", "step_up")
-_APPROVAL_LATER = frozenset({"any_of", "order", "escalation", "escalate_to", "escalate_after", "reminders"})
-_SEAT_KEYS = ("group", "count")
-_SEAT_LATER = frozenset({"order", "step_up"})
 _TEST_KEYS = (
-    "name", "payload", "action", "agent", "context", "target", "tags", "records", "value", "expect",
+    "name", "payload", "action", "agent", "context", "target", "tags", "records", "value", "summary", "on_behalf_of",
+    "execution_mode", "usage", "now", "expect",
 )  # fmt: skip
 _AGENT_KEYS = ("id", "name", "owner", "environment", "tier", "labels")
 _EXPECT_KEYS = ("effect", "rule")
@@ -52,6 +54,7 @@ class Rule:
     condition: Condition | None = None
     reason: Template | None = None
     requirement: Requirement | None = None
+    limits: tuple[Limit, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,34 +64,36 @@ class Match:
     actions: tuple[str, ...] | None = None
     agents: tuple[str, ...] | None = None
     environments: tuple[str, ...] | None = None
-    _agent_tests: tuple[Any, ...] = field(default=(), repr=False, compare=False)
-    _environment_tests: tuple[Any, ...] = field(default=(), repr=False, compare=False)
+    tags: tuple[str, ...] | None = None
+    _tests: Mapping[str, tuple[Callable[[str], bool], ...]] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def of(cls, lists: dict[str, tuple[str, ...]]) -> Match:
-        agents, environments = lists.get("agents"), lists.get("environments")
-        tests = tuple(compile_glob(pattern) for pattern in agents or ())
-        return cls(
-            lists.get("actions"), agents, environments, tests, tuple(compile_glob(name) for name in environments or ())
-        )
+        tests = {
+            key: tuple(compile_glob(pattern) for pattern in patterns)
+            for key, patterns in lists.items()
+            if key != "actions"
+        }
+        return cls(**lists, _tests=tests)
 
-    def covers(self, *, name: Any, environment: Any) -> bool:
-        """Whether an agent of this name and environment is meant; the action is looked up in the index.
+    def covers(self, *, name: Any, environment: Any, tags: Iterable[str] = ()) -> bool:
+        """Whether an agent of this name and environment is meant, with these tags; actions are looked up in the index.
 
         Raises:
             ValueError: when the agent does not say what the policy asks about: then nobody can tell.
         """
-        return self._any(self.agents, self._agent_tests, name, "name") and self._any(
-            self.environments, self._environment_tests, environment, "environment"
+        return (
+            self._any(self.agents, "agents", name, "name")
+            and self._any(self.environments, "environments", environment, "environment")
+            and (self.tags is None or any(test(tag) for tag in tags for test in self._tests["tags"]))
         )
 
-    @staticmethod
-    def _any(patterns: tuple[str, ...] | None, tests: tuple[Any, ...], value: Any, what: str) -> bool:
+    def _any(self, patterns: tuple[str, ...] | None, key: str, value: Any, what: str) -> bool:
         if patterns is None or "*" in patterns:
             return True
         if not isinstance(value, str):
             raise ValueError(f"the agent has no {what}, so it cannot be told whether the policy applies")
-        return any(test(value) for test in tests)
+        return any(test(value) for test in self._tests[key])
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,9 +154,19 @@ class Policy:
         """What an ask without ``approval`` requires."""
         return Requirement(expires_in=self.expires_in)
 
+    @property
+    def limit_names(self) -> list[str]:
+        """Its limits as ``usage`` calls them: ``policy/rule/0``."""
+        return [limit.name(self.name, rule.id) for rule in self.rules for limit in rule.limits]
+
+    @property
+    def reads_usage(self) -> bool:
+        """Whether a condition reads what is used of limits."""
+        return any(rule.condition and any(name == "usage" for name, _ in rule.condition.reads) for rule in self.rules)
+
 
 def _read_policy(shape: Shape, text: str, version: int) -> Policy | None:
-    data = shape.mapping(shape.document.data, "", known=_KEYS, required=("name", "match", "rules"), later=_LATER)
+    data = shape.mapping(shape.document.data, "", known=_KEYS, required=("name", "match", "rules"), hints=_HINTS)
     name = shape.string(data["name"], "name", most=63, pattern=NAME, like=NAME_LIKE) if "name" in data else None
     description = ""
     if "description" in data:
@@ -170,7 +185,7 @@ def _read_policy(shape: Shape, text: str, version: int) -> Policy | None:
 
 
 def _read_match(shape: Shape, value: Any) -> Match:
-    data = shape.mapping(value, "match", known=_MATCH_KEYS, later=frozenset({"tags"}))
+    data = shape.mapping(value, "match", known=_MATCH_KEYS)
     if isinstance(value, dict) and not value:
         shape.fault("match", 'is empty; for every action write actions: ["*"]')
     lists: dict[str, tuple[str, ...]] = {}
@@ -204,7 +219,7 @@ def _read_rules(shape: Shape, value: Any, expires_in: int | None) -> tuple[Rule,
 
 
 def _read_rule(shape: Shape, value: Any, path: str, expires_in: int | None) -> Rule | None:
-    data = shape.mapping(value, path, known=_RULE_KEYS, required=("id", "effect"), later=_RULE_LATER, hints=_RULE_HINTS)
+    data = shape.mapping(value, path, known=_RULE_KEYS, required=("id", "effect"), hints=_RULE_HINTS)
     before = len(shape.faults)
     identifier = shape.string(data["id"], f"{path}.id", most=63, pattern=NAME, like=NAME_LIKE) if "id" in data else None
     if identifier == DEFAULT_RULE:
@@ -212,16 +227,19 @@ def _read_rule(shape: Shape, value: Any, path: str, expires_in: int | None) -> R
     effect = shape.choice(data["effect"], f"{path}.effect", EFFECTS) if "effect" in data else None
     condition = _read_condition(shape, data["when"], f"{path}.when") if "when" in data else None
     reason = read_template(shape, data["reason"], f"{path}.reason", REASON_ROOTS) if "reason" in data else None
-    requirement = Requirement(expires_in=expires_in) if effect == ASK else None
+    limits = read_limits(shape, data["limits"], f"{path}.limits") if "limits" in data else ()
+    if "limits" in data and effect == BLOCK:
+        shape.faults.append(shape.document.fault_at_key(f"{path}.limits", "nothing passes a block rule to be counted"))
+    asks = effect == ASK or any(limit.over == ASK for limit in limits)
+    requirement = Requirement(expires_in=expires_in) if asks else None
     if "approval" in data:
-        if effect != ASK:
-            shape.faults.append(
-                shape.document.fault_at_key(f"{path}.approval", "approval goes only with the effect require_approval")
-            )
-        requirement = _read_approval(shape, data["approval"], f"{path}.approval", expires_in)
+        if not asks and len(shape.faults) == before:
+            why = "approval goes only with the effect require_approval, or with a limit whose over asks"
+            shape.faults.append(shape.document.fault_at_key(f"{path}.approval", why))
+        requirement = read_approval(shape, data["approval"], f"{path}.approval", expires_in)
     if len(shape.faults) > before or identifier is None or effect is None:
         return None
-    return Rule(identifier, effect, condition, reason, requirement)
+    return Rule(identifier, effect, condition, reason, requirement, limits)
 
 
 def _read_condition(shape: Shape, value: Any, path: str) -> Condition | None:
@@ -247,38 +265,6 @@ def read_template(shape: Shape, value: Any, path: str, roots: frozenset[str]) ->
         return None
 
 
-def _read_approval(shape: Shape, value: Any, path: str, expires_in: int | None) -> Requirement:
-    data = shape.mapping(value, path, known=_APPROVAL_KEYS, later=_APPROVAL_LATER)
-    if "on_timeout" in data and data["on_timeout"] != "expire":
-        shape.fault(f"{path}.on_timeout", "only expire is supported yet")
-    if "step_up" in data and shape.boolean(data["step_up"], f"{path}.step_up"):
-        shape.fault(f"{path}.step_up", "step_up: true is not supported yet")
-    if "expires_in" in data:
-        expires_in = shape.duration(data["expires_in"], f"{path}.expires_in")
-    groups = Requirement().groups
-    if "all_of" in data:
-        groups = _read_seats(shape, data["all_of"], f"{path}.all_of")
-    elif not data and isinstance(value, dict):
-        shape.fault(path, "is empty; name the groups in all_of, or leave approval out for one of reviewers")
-    return Requirement(groups, expires_in)
-
-
-def _read_seats(shape: Shape, value: Any, path: str) -> tuple[tuple[str, int], ...]:
-    seats: dict[str, int] = {}
-    for index, entry in enumerate(shape.items(value, path, most=MAX_SEATS)):
-        place = join(path, index)
-        data = shape.mapping(entry, place, known=_SEAT_KEYS, required=("group",), later=_SEAT_LATER)
-        group = shape.string(data["group"], f"{place}.group", most=150) if "group" in data else None
-        count = 1
-        if "count" in data:
-            count = shape.integer(data["count"], f"{place}.count", least=1, most=MAX_COUNT) or 1
-        if group in seats:
-            shape.fault(f"{place}.group", f"the group {group!r} stands here twice; use count")
-        if group is not None:
-            seats[group] = count
-    return tuple(sorted(seats.items()))
-
-
 def _read_tests(shape: Shape, value: Any, rules: tuple[Rule, ...]) -> tuple[Case, ...]:
     if value == []:
         return ()
@@ -286,13 +272,12 @@ def _read_tests(shape: Shape, value: Any, rules: tuple[Rule, ...]) -> tuple[Case
     cases = []
     for index, entry in enumerate(shape.items(value, "tests", most=MAX_TESTS)):
         path = join("tests", index)
-        data = shape.mapping(
-            entry, path, known=_TEST_KEYS, required=("payload", "expect"), later=frozenset({"usage", "now"})
-        )
+        data = shape.mapping(entry, path, known=_TEST_KEYS, required=("payload", "expect"))
         if "agent" in data:
             shape.mapping(data["agent"], f"{path}.agent", known=_AGENT_KEYS)
-        if "context" in data and not isinstance(data["context"], dict):
-            shape.fault(f"{path}.context", "must be a mapping")
+        for key in ("context", "usage"):
+            if key in data and not isinstance(data[key], dict):
+                shape.fault(f"{path}.{key}", "must be a mapping")
         if "action" in data:
             shape.string(data["action"], f"{path}.action", most=200)
         if "expect" not in data:
@@ -302,9 +287,21 @@ def _read_tests(shape: Shape, value: Any, rules: tuple[Rule, ...]) -> tuple[Case
         rule = expect.get("rule")
         if not shape.faults and (not isinstance(rule, str | None) or rule not in known):
             shape.fault(f"{path}.expect.rule", "names no rule of this policy")
-        intent = {key: data[key] for key in data if key not in ("name", "expect")}
+        intent = {key: data[key] for key in data if key not in ("name", "expect", "now")}
+        intent["now"] = _read_now(shape, data["now"], f"{path}.now") if "now" in data else _TEST_NOW
         cases.append(Case(intent, effect or ASK, rule, "rule" not in expect))
     return tuple(cases)
+
+
+def _read_now(shape: Shape, value: Any, path: str) -> datetime.datetime:
+    try:
+        now = datetime.datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        now = datetime.datetime.min
+    if now.tzinfo is None:
+        shape.fault(path, "must be a time with its zone, such as 2026-01-01T12:00:00Z")
+        return _TEST_NOW
+    return now
 
 
 _TEST_NOW = datetime.datetime(2026, 1, 1, 12, 0, tzinfo=datetime.UTC)
@@ -319,7 +316,8 @@ def _run_tests(policy: Policy, document: Document) -> None:
         intent = dict(case.intent)
         intent.setdefault("action", _example(policy.match.actions, "example.action"))
         intent["agent"] = {**_example_agent(policy.match), **intent.get("agent", {})}
-        verdict = policies.evaluate(**intent, now=_TEST_NOW)
+        intent["usage"] = {**dict.fromkeys(policy.limit_names, 0), **intent.get("usage", {})}
+        verdict = policies.evaluate(**intent)
         said = f"{verdict.effect} by rule {verdict.rule or 'none'} ({verdict.reason})"
         if verdict.effect != case.effect:
             faults.append(document.fault(join("tests", index), f"expected {case.effect}, got {said}"))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,8 +13,10 @@ from .conditions import EvaluationError, Reads, check_json, utc
 from .document import Policy, Rule
 from .errors import DocumentError, Fault, PolicyError
 from .globs import compile_glob
+from .limits import LimitError, Use, plain
+from .requirements import Requirement
 from .strict_yaml import MAX_BYTES
-from .verdicts import ALLOW, ASK, BLOCK, DEFAULT_RULE, Requirement, Verdict
+from .verdicts import ALLOW, ASK, BLOCK, DEFAULT_RULE, Verdict
 
 _AGENT = ("id", "name", "owner", "environment", "tier", "labels")
 _REMEMBERED_ACTIONS = 2_048
@@ -26,6 +30,9 @@ class _Said(NamedTuple):
     rule: str | None
     reason: str
     requirement: Requirement | None
+    uses: tuple[Use, ...] = ()
+    # Whether the rule said its own effect, so that its limits are used up by it.
+    within: bool = False
 
 
 class _Candidates(NamedTuple):
@@ -38,11 +45,22 @@ class _Candidates(NamedTuple):
 class PolicySet:
     """Policies that decide together: block wins over require_approval, which wins over allow.
 
+    Args:
+        policies: in any order.
+        default: what is said where no policy matches: ``require_approval`` or ``block``.
+
     Attributes:
         policies: in order of their names; ``names`` is the set of those.
+
+    Raises:
+        PolicyError: when two have the same name.
+        ValueError: for a default that allows.
     """
 
-    def __init__(self, policies: Iterable[Policy]) -> None:
+    def __init__(self, policies: Iterable[Policy], *, default: str = ASK) -> None:
+        if default not in (ASK, BLOCK):
+            raise ValueError(f"where no policy matches, the default is {ASK} or {BLOCK}, not {default!r}")
+        self.default = default
         self.policies: tuple[Policy, ...] = tuple(sorted(policies, key=lambda policy: policy.name))
         self._by_name = {policy.name: policy for policy in self.policies}
         if len(self._by_name) != len(self.policies):
@@ -123,7 +141,8 @@ class PolicySet:
             agent: trusted attributes of the agent: id, name, owner, environment, tier, labels.
             context: what the agent claims; conditions see it under that name.
             value: amount and currency.
-            usage: how much of each limit is used (no rule has limits yet).
+            usage: how much of each limit is used, by ``policy/rule/0``: a number or a decimal string. None where it is
+                not known: then a rule with limits asks, and ``limits`` of the verdict lists what is wanted.
             now: an aware time.
             policy: the name of a policy that shall apply besides; it can only narrow.
         """
@@ -138,7 +157,7 @@ class PolicySet:
             "execution_mode": execution_mode,
         }
         try:
-            return self._evaluate(intent, payload, agent, context, summary, now, policy)
+            return self._evaluate(intent, payload, agent, context, summary, usage, now, policy)
         except (KeyboardInterrupt, SystemExit):
             raise
         except EvaluationError as error:
@@ -153,13 +172,15 @@ class PolicySet:
         agent: Mapping[str, Any],
         context: Mapping[str, Any] | None,
         summary: str | None,
+        usage: Mapping[str, Any] | None,
         now: datetime.datetime,
         policy: str | None,
     ) -> Verdict:
-        values = _values(intent, payload, agent, context, summary, now)
+        values = _values(intent, payload, agent, context, summary, usage, now)
         candidates = self._candidates(intent["action"])
         trace: list[dict[str, Any]] = []
         said: list[_Said] = []
+        consulted: list[tuple[str, int]] = []
         named, invited, matched = None, False, False
         if policy is not None:
             named = self._by_name.get(policy)
@@ -170,10 +191,10 @@ class PolicySet:
                 together = tuple(sorted((*candidates.policies, named), key=lambda each: each.name))
                 candidates = _Candidates(together, _reads(together))
         surroundings = candidates.reads.environment(values)
-        name, where = values["agent"].get("name"), values["agent"].get("environment")
+        agent_is = {"name": values["agent"].get("name"), "environment": values["agent"].get("environment")}
         for each in candidates.policies:
             try:
-                covers = not (invited and each is named) and each.match.covers(name=name, environment=where)
+                covers = not (invited and each is named) and each.match.covers(**agent_is, tags=intent["tags"])
                 if not covers and each is not named:
                     continue
                 matched = matched or covers
@@ -181,11 +202,13 @@ class PolicySet:
                 matched = True
                 said.append(_Said(ASK, each, None, f"policy {each.name!r}: {error}", each.ask))
                 continue
-            said.append(_decide(each, values, surroundings, trace))
+            consulted.append((each.name, each.version))
+            said.append(_decide(each, values, surroundings, trace, usage))
         if not matched:
             # What is said without the named policy is the floor: an agent that names one can only be held tighter.
-            said.append(_Said(ASK, None, None, _unmatched(intent["action"]), Requirement()))
-        return _join(said, trace)
+            requirement = Requirement() if self.default == ASK else None
+            said.append(_Said(self.default, None, None, _unmatched(intent["action"]), requirement))
+        return _join(said, trace, tuple(consulted))
 
 
 def load(path: str | Path) -> Policy:
@@ -231,6 +254,7 @@ def _values(
     agent: Mapping[str, Any],
     context: Mapping[str, Any] | None,
     summary: str | None,
+    usage: Mapping[str, Any] | None,
     now: datetime.datetime,
 ) -> dict[str, Any]:
     """What conditions see, checked to be plain data."""
@@ -252,10 +276,21 @@ def _values(
     check_json(intent, "intent", depth=33)
     check_json(trusted, "agent", depth=33)
     check_json(context, "context")
-    return {"payload": payload, "intent": intent, "agent": trusted, "context": context, "now": utc(now)}
+    used = {name: plain(value) if isinstance(value, Decimal) else value for name, value in (usage or {}).items()}
+    if used:
+        check_json(used, "usage")
+    return {
+        "payload": payload, "intent": intent, "agent": trusted, "context": context, "usage": used, "now": utc(now),
+    }  # fmt: skip
 
 
-def _decide(policy: Policy, values: Mapping[str, Any], surroundings: Any, trace: list[dict[str, Any]]) -> _Said:
+def _decide(
+    policy: Policy,
+    values: Mapping[str, Any],
+    surroundings: Any,
+    trace: list[dict[str, Any]],
+    usage: Mapping[str, Any] | None,
+) -> _Said:
     """The first rule whose condition holds, or fails, decides for this policy."""
     name, version = policy.name, policy.version
     for rule in policy.rules:
@@ -279,10 +314,13 @@ def _decide(policy: Policy, values: Mapping[str, Any], surroundings: Any, trace:
         )
         if held is False:
             continue
+        if held is True and rule.limits:
+            return _limited(policy, rule, values, usage)
         if held is True:
-            reason = rule.reason.render(values) if rule.reason else f"rule {rule.id!r} of policy {name!r}"
-            return _Said(rule.effect, policy, rule.id, reason, rule.requirement)
-        return _failed(policy, rule, str(error))
+            uses = _wanted(policy, rule, values, usage)
+            requirement = rule.requirement if rule.effect == ASK else None
+            return _Said(rule.effect, policy, rule.id, _reason(policy, rule, values), requirement, uses)
+        return _failed(policy, rule, str(error))._replace(uses=_wanted(policy, None, values, usage))
     trace.append(
         {
             "policy": name,
@@ -294,7 +332,57 @@ def _decide(policy: Policy, values: Mapping[str, Any], surroundings: Any, trace:
         }
     )
     requirement = policy.ask if policy.default == ASK else None
-    return _Said(policy.default, policy, DEFAULT_RULE, f"no rule of policy {policy.name!r} holds", requirement)
+    reason = f"no rule of policy {policy.name!r} holds"
+    return _Said(policy.default, policy, DEFAULT_RULE, reason, requirement, _wanted(policy, None, values, usage))
+
+
+def _limited(policy: Policy, rule: Rule, values: Mapping[str, Any], usage: Mapping[str, Any] | None) -> _Said:
+    """What a rule with limits says: its effect below all of them, the strictest ``over`` above any.
+
+    What is not known is never within a limit.
+    """
+    uses: list[Use] = []
+    said: list[tuple[str, str]] = []
+    for limit in rule.limits:
+        try:
+            use = limit.use(policy.name, rule.id, values)
+            uses.append(use)
+            use = uses[-1] = use.against(usage)
+        except LimitError as error:
+            said.append((limit.over, f"the limit cannot be worked out: {error}"))
+            continue
+        if use.used is None:
+            said.append((ASK, f"it is not known how much of {limit.text} is used"))
+        elif use.over:
+            said.append((limit.over, f"{limit.text}: {plain(use.used)} used, and this adds {plain(use.amount)}"))
+    wanted = (*uses, *_wanted(policy, rule, values, usage))
+    if not said:
+        reason = _reason(policy, rule, values)
+        return _Said(rule.effect, policy, rule.id, reason, rule.requirement, wanted, within=True)
+    effect = BLOCK if any(over == BLOCK for over, _ in said) else ASK
+    told = "; ".join(text for over, text in said if over == effect)
+    reason = f"rule {rule.id!r} of policy {policy.name!r}: {told}"
+    return _Said(effect, policy, rule.id, reason, (rule.requirement or policy.ask) if effect == ASK else None, wanted)
+
+
+def _wanted(
+    policy: Policy, decided: Rule | None, values: Mapping[str, Any], usage: Mapping[str, Any] | None
+) -> tuple[Use, ...]:
+    """The limits of the other rules, where conditions read what is used of them."""
+    if not policy.reads_usage:
+        return ()
+    uses = []
+    for rule in policy.rules:
+        for limit in rule.limits if rule is not decided else ():
+            try:
+                uses.append(limit.use(policy.name, rule.id, values).against(usage))
+            except LimitError:
+                continue  # it is then missing in `usage`, and a condition that reads it fails
+    return tuple(uses)
+
+
+def _reason(policy: Policy, rule: Rule, values: Mapping[str, Any]) -> str:
+    return rule.reason.render(values) if rule.reason else f"rule {rule.id!r} of policy {policy.name!r}"
 
 
 def _failed(policy: Policy, rule: Rule, error: str) -> _Said:
@@ -305,7 +393,7 @@ def _failed(policy: Policy, rule: Rule, error: str) -> _Said:
     return _Said(ASK, policy, rule.id, reason, rule.requirement or policy.ask)
 
 
-def _join(said: list[_Said], trace: list[dict[str, Any]]) -> Verdict:
+def _join(said: list[_Said], trace: list[dict[str, Any]], consulted: tuple[tuple[str, int], ...]) -> Verdict:
     effect = next(effect for effect in (BLOCK, ASK, ALLOW) if any(each.effect == effect for each in said))
     deciding = [each for each in said if each.effect == effect]
     # What a policy says comes before what is only said about policies; both are in order of names already.
@@ -318,7 +406,12 @@ def _join(said: list[_Said], trace: list[dict[str, Any]]) -> Verdict:
         requirement = Requirement.join(each.requirement or Requirement() for each in deciding).document()
     name = first.policy.name if first.policy else None
     version = first.policy.version if first.policy else None
-    return Verdict(effect, name, version, first.rule, reason, requirement, tuple(trace))
+    uses = tuple(
+        replace(use, counts=each.within and each.effect == effect and use.limit.split("/")[1] == each.rule)
+        for each in said
+        for use in each.uses
+    )
+    return Verdict(effect, name, version, first.rule, reason, requirement, tuple(trace), uses, consulted)
 
 
 def _unmatched(action: str) -> str:
