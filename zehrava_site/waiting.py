@@ -14,6 +14,7 @@ from types import FrameType
 from typing import Any
 from urllib.parse import parse_qsl
 
+from zehrava.waiting import LONGEST_WAIT
 from zehrava_site.bodies import Application, Message, Receive, Scope, Send
 
 logger = logging.getLogger(__name__)
@@ -21,7 +22,6 @@ logger = logging.getLogger(__name__)
 INTENT_PATH = re.compile(r"/api/v1/intents/(int_[0-9A-Za-z]{1,64})")
 KEYID = re.compile(rb'keyid="([^"]+)"')
 WAIT = re.compile(r"[0-9]{1,2}")
-LONGEST_WAIT = 60
 # In any other status nothing more happens by itself, so there is nothing to wait for.
 MOVING = frozenset({"pending_approval", "approved", "executing"})
 

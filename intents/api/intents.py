@@ -26,9 +26,9 @@ from intents.models import Intent, Status
 from intents.propose import propose
 from intents.representation import represent
 from zehrava.problems import Problem
+from zehrava.waiting import LONGEST_WAIT
 
 IDEMPOTENCY_KEY = "Idempotency-Key"
-LONGEST_WAIT = 60
 
 
 class IntentsView(View):

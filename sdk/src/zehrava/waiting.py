@@ -8,6 +8,8 @@ from zehrava import calls
 from zehrava.errors import ApiError, ServerError, TooManyRequests, Unreachable, WaitTimeout, ZehravaError
 from zehrava.views import FINISHED, PENDING, IntentView
 
+# Seconds for which the portal holds one answer back, at most (`GET /intents/{id}?wait=`).
+LONGEST_WAIT = 60
 SHORTEST_PAUSE = 0.2
 LONGEST_PAUSE = 2.0
 
