@@ -20,6 +20,7 @@ from intents.reasons import read_reason
 from intents.representation import instant
 from reviews.entitlement import may_decide, standing_of, votes_of
 from reviews.models import Decision, Vote
+from reviews.quorum import cannot_see_to
 from zehrava import canonical, ids
 from zehrava.problems import Problem
 
@@ -40,7 +41,8 @@ def decide(
 
     `digest` is that of the intent as it was shown; the other two bind verdict and requirement where the page showed
     them too. Raises Problem: `invalid`, `not-found`, `not-entitled`, `not-pending`, `expired`, `already-voted`,
-    `stale-digest`, `integrity-failed`; nothing is stored then.
+    `stale-digest`, `integrity-failed`, and `conflict` for an approval of what asks for more than the desk can see to;
+    nothing is stored then.
     """
     rationale = _rationale(vote, rationale)
     try:
@@ -56,6 +58,14 @@ def decide(
             with transaction.atomic():
                 lifecycle.expire(_locked(intent_id))
         raise
+
+
+def told_beyond(beyond: tuple[str, ...]) -> str:
+    """Why nobody can approve what asks for this, and what to do."""
+    return (
+        f"Policy asks for {'; '.join(beyond)}. This portal cannot see to that yet, so nobody can approve it. Reject "
+        "it, or let it expire; to have it approved, the policy has to ask for groups in all_of only."
+    )
 
 
 def withdraw(decision: Decision, *, by: User) -> Decision:
@@ -122,6 +132,8 @@ def _refuse_stale(intent: Intent, digest: str, verdict_digest: str | None, requi
 
 def _vote(intent: Intent, *, by: User, vote: Vote, rationale: str) -> Decision:
     actor = Actor.person(by)
+    if vote == Vote.APPROVE and (beyond := cannot_see_to(intent.requirement)):
+        raise Problem("conflict", told_beyond(beyond))
     votes = _on_record(votes_of([intent]).get(intent.pk, []))
     decision = _decision(intent, by=by, vote=vote, rationale=rationale)
     if vote == Vote.APPROVE and standing_of(intent, [*votes, decision]).given == standing_of(intent, votes).given:

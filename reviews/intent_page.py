@@ -17,11 +17,12 @@ from audit import clock
 from intents import integrity
 from intents.models import Execution, ExecutionState, Intent, Status
 from reviews import presentation
+from reviews.decisions import told_beyond
 from reviews.entitlement import Eligible, may_decide, standing_of, who_may_decide
 from reviews.models import Decision, Vote
 from reviews.presentation import text
 from reviews.queue import brings_forward
-from reviews.quorum import Standing
+from reviews.quorum import Standing, cannot_see_to
 from reviews.tree import tree
 from zehrava import canonical
 
@@ -85,6 +86,8 @@ class Abilities:
 
     decide: bool
     why_not: SafeString
+    # Why this person can reject and not approve.
+    only_reject: SafeString
     withdraw: Decision | None
     cancel: bool
     resolve: bool
@@ -252,6 +255,7 @@ def _abilities(
     return Abilities(
         decide=open_for_votes and not why_not,
         why_not=why_not,
+        only_reject=_why_only_reject(intent),
         withdraw=own_vote if status == Status.PENDING_APPROVAL else None,
         cancel=status in (Status.PENDING_APPROVAL, Status.APPROVED) and person.has_perm("intents.cancel_intent"),
         resolve=status == Status.INDETERMINATE and operator and not owns,
@@ -270,9 +274,14 @@ def _why_not(
         return text(refusal.text)
     if own_vote is not None:
         return text(f"You voted to {own_vote.vote} this. Others still have to decide; you may take your vote back.")
-    if not brings_forward(intent, votes, person):
+    if not cannot_see_to(intent.requirement) and not brings_forward(intent, votes, person):
         return text("Every seat that you could fill is filled already; others have to decide.")
     return mark_safe("")
+
+
+def _why_only_reject(intent: Intent) -> SafeString:
+    beyond = cannot_see_to(intent.requirement)
+    return text(told_beyond(beyond)) if beyond else mark_safe("")
 
 
 def _why_no_resolve(intent: Intent, operator: bool, owns: bool) -> str:

@@ -19,6 +19,7 @@ from django.utils.safestring import SafeString, mark_safe
 
 from audit.text import visible, visible_lines
 from intents.models import Intent, RiskLevel, Status
+from reviews.quorum import cannot_see_to
 from zehrava import canonical
 from zehrava.action_types import ActionType
 
@@ -238,7 +239,8 @@ def reason(intent: Intent) -> SafeString:
 def needs(requirement: Mapping[str, Any] | None) -> str:
     """`2 of finance and 1 of security`; what must be given before the intent counts as approved."""
     seats = (requirement or {}).get("all_of") or []
-    return " and ".join(f"{seat['count']} of {seat['group']}" for seat in seats)
+    told = [f"{seat['count']} of {seat['group']}" for seat in seats]
+    return " and ".join([*told, "more than this desk can see to"] if cannot_see_to(requirement) else told)
 
 
 def seat_count(requirement: Mapping[str, Any] | None) -> int:
