@@ -1,11 +1,13 @@
 """Storing policies and action types, and bringing their versions into force.
 
 The text of a version never changes: other text is another version. What is in force is one pointer, moved in one
-transaction with its history, its ledger event and the version of what is in force.
+transaction with its history, its ledger event and the version of what is in force. Where the portal asks for a second
+person (ZEHRAVA_POLICY_SECOND_PERSON), nobody moves a policy's pointer alone: see `intents.activation`.
 """
 
 from typing import Any, TypeVar
 
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 
@@ -16,6 +18,7 @@ from intents.models import ActionType, ActionTypeVersion, Policy, PolicyVersion
 from zehrava import action_types, canonical, ids, policy
 from zehrava.action_types import ActionTypeError
 from zehrava.policy import strict_yaml
+from zehrava.problems import Problem
 
 Stored = TypeVar("Stored", Policy, ActionType)
 Version = TypeVar("Version", PolicyVersion, ActionTypeVersion)
@@ -43,10 +46,11 @@ def parse_action_type(text: str) -> action_types.ActionType:
 
 @transaction.atomic
 def save_policy(text: str, *, by: Actor, user: User | None, activate: bool = True) -> PolicyVersion:
-    """Store a policy as the next version of its name, and bring it into force.
+    """Store a policy as the next version of its name, and bring it into force; without `activate` it is a draft.
 
     Text equal to that of the newest version, or of the one in force, makes no version of its own. `user` is the
-    person who wrote it, if one did. Raises PolicyError, and then nothing is stored.
+    person who wrote it, if one did. Raises PolicyError, and Problem `conflict` where activating takes a second person;
+    then nothing is stored.
     """
     parsed = parse_policy(text)
     stored = _find_or_create(Policy(id=ids.new("pol", at=clock.now()), name=parsed.name), by=by)
@@ -75,10 +79,11 @@ def save_action_type(text: str, *, by: Actor, user: User | None, activate: bool 
 def activate_version(version: PolicyVersion, *, by: Actor) -> Policy:
     """Bring a version of a policy into force instead of the one that is, if it is not already.
 
-    Raises PolicyError for a version that this portal can no longer read.
+    Raises PolicyError for a version that this portal can no longer read, and Problem `conflict` where that takes a
+    second person.
     """
-    parse_policy(version.text, version=version.number)
-    return _point_at(version.policy, version, "policy.activated", by=by)
+    _refuse_alone(version.policy, version)
+    return move_policy(version.policy, version, by=by)
 
 
 @transaction.atomic
@@ -93,8 +98,25 @@ def activate_action_type_version(version: ActionTypeVersion, *, by: Actor) -> Ac
 
 @transaction.atomic
 def disable_policy(stored: Policy, *, by: Actor) -> Policy:
-    """Take a policy out of force; its versions stay. What it alone covered is then asked of a reviewer."""
-    return _point_at(stored, None, "policy.disabled", by=by)
+    """Take a policy out of force; its versions stay. What it alone covered is then asked of a reviewer.
+
+    Raises Problem `conflict` where that takes a second person.
+    """
+    _refuse_alone(stored, None)
+    return move_policy(stored, None, by=by)
+
+
+@transaction.atomic
+def move_policy(
+    stored: Policy, version: PolicyVersion | None, *, by: Actor, facts: dict[str, Any] | None = None
+) -> Policy:
+    """Point a policy at a version, or at none, for who has seen to everything that this takes.
+
+    `facts` go into the ledger's event. Raises PolicyError for a version that this portal can no longer read.
+    """
+    if version is not None:
+        parse_policy(version.text, version=version.number)
+    return _point_at(stored, version, "policy.activated" if version else "policy.disabled", by=by, more=facts)
 
 
 @transaction.atomic
@@ -104,6 +126,16 @@ def retire_action_type(stored: ActionType, *, by: Actor) -> ActionType:
 
 
 # --- what both have in common --------------------------------------------------------------------------------------
+
+
+def _refuse_alone(stored: Policy, version: PolicyVersion | None) -> None:
+    now = Policy.objects.values_list("active", flat=True).get(pk=stored.pk)
+    if settings.ZEHRAVA_POLICY_SECOND_PERSON and now != (version.pk if version else None):
+        raise Problem(
+            "conflict",
+            "Policies of this portal change only when a second person agrees: ask for it on the policy's page, and "
+            "somebody else confirms it.",
+        )
 
 
 def _find_or_create(draft: Stored, *, by: Actor) -> Stored:
@@ -134,7 +166,7 @@ def _newest_or_next(stored: Policy | ActionType, draft: Version, *, by: Actor) -
     return draft
 
 
-def _point_at(stored: Stored, version: Any, event: str, *, by: Actor) -> Stored:
+def _point_at(stored: Stored, version: Any, event: str, *, by: Actor, more: dict[str, Any] | None = None) -> Stored:
     stored = type(stored).objects.select_for_update().get(pk=stored.pk)
     if stored.active_id == (version.pk if version else None):
         return stored
@@ -144,6 +176,7 @@ def _point_at(stored: Stored, version: Any, event: str, *, by: Actor) -> Stored:
         "version": version.number if version else None,
         "digest": version.digest if version else None,
         "instead_of": before.number if before else None,
+        **(more or {}),
     }
     ledger.save(stored, event, by=by, facts=facts, update_fields=["active"])
     in_force.bump()

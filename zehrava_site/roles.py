@@ -25,6 +25,7 @@ _SEE_WORK = (
     "intents.view_agent",
     "intents.view_policy",
     "intents.view_policyversion",
+    "intents.view_activationrequest",
     "intents.view_actiontype",
     "intents.view_actiontypeversion",
     "reviews.view_decision",

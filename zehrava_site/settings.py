@@ -71,6 +71,13 @@ ZEHRAVA_AGENT_LEASE = _duration("ZEHRAVA_AGENT_LEASE", "5m")
 ZEHRAVA_SWEEP_EVERY = _duration("ZEHRAVA_SWEEP_EVERY", "5s")
 ZEHRAVA_RESEND_AFTER = _duration("ZEHRAVA_RESEND_AFTER", "15s")
 ZEHRAVA_IDEMPOTENCY_KEPT = _duration("ZEHRAVA_IDEMPOTENCY_KEPT", "7d")
+ZEHRAVA_PROVING_KEPT = _duration("ZEHRAVA_PROVING_KEPT", "90d")
+# Where no policy matches the intent.
+ZEHRAVA_DEFAULT_EFFECT = env.str("ZEHRAVA_DEFAULT_EFFECT", default="require_approval")
+if ZEHRAVA_DEFAULT_EFFECT not in ("require_approval", "block"):
+    raise ImproperlyConfigured("ZEHRAVA_DEFAULT_EFFECT is require_approval or block: nothing is allowed by default.")
+# Whether it takes two people to bring a version of a policy into force or to take a policy out of it.
+ZEHRAVA_POLICY_SECOND_PERSON = env.bool("ZEHRAVA_POLICY_SECOND_PERSON", default=False)
 ZEHRAVA_MAX_BODY = env.int("ZEHRAVA_MAX_BODY", default=1_048_576)
 ZEHRAVA_WEB_THREADS = env.int("ZEHRAVA_WEB_THREADS", default=4)
 DATA_UPLOAD_MAX_MEMORY_SIZE = 8_388_608
