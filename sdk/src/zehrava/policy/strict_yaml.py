@@ -18,6 +18,8 @@ MAX_BYTES = 256 * 1024
 MAX_DEPTH = 32
 MAX_NODES = 25_000
 MAX_INTEGER = 2**53 - 1
+MAX_KEY = 200
+MAX_PATH = 1_000  # a place is kept for the path of every value: without a bound, long keys would fill the memory
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -28,8 +30,19 @@ _PADDED = re.compile(r"[-+]?0[0-9]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _OTHER_BASE = re.compile(r"[-+]?0[oxb][0-9A-Fa-f_]+")
 _NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
-# Characters that make a text read differently from what it says (bidirectional controls, invisible joiners).
-_DECEPTIVE = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+# Characters that make a text read differently from what it says: drawn as nothing, or changing the direction.
+_DECEPTIVE = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufeff"
+    "\uffa0\ufff9-\ufffb\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
+# Line ends to this parser, but not to every editor: a rule could hide behind what is shown as a comment.
+_ODD_LINE_END = re.compile("[\x85\u2028\u2029]|\r(?!\n)")
+_CONTROL = re.compile("[^\t\n\r\x20-\x7e\x85\u00a0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_REFUSED = (
+    (_CONTROL, "the control character {} must be written as an escape in double quotes"),
+    (_DECEPTIVE, "the invisible or direction-changing character {} must be written as an escape in double quotes"),
+    (_ODD_LINE_END, "{} does not end a line everywhere; end lines with LF or CRLF"),
+)
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 
 Place = tuple[int, int]
@@ -99,11 +112,12 @@ def _check_text(text: str) -> None:
         raise DocumentError(_fault_at(text, error.start, "half of a surrogate pair is not a character")) from None
     if size > MAX_BYTES:
         raise DocumentError(f"The document is longer than {MAX_BYTES // 1024} KiB; split it")
-    deceptive = _DECEPTIVE.search(text)
-    if deceptive:
-        code = f"U+{ord(deceptive.group()):04X}"
-        reason = f"the invisible or direction-changing character {code} must be written as an escape in double quotes"
-        raise DocumentError(_fault_at(text, deceptive.start(), reason))
+    if text.startswith("\ufeff"):
+        raise DocumentError(_fault_at(text, 0, "the file starts with a byte order mark (U+FEFF); save it without one"))
+    for characters, what in _REFUSED:
+        found = characters.search(text)
+        if found:
+            raise DocumentError(_fault_at(text, found.start(), what.format(f"U+{ord(found.group()):04X}")))
 
 
 def _fault_at(text: str, index: int, reason: str) -> Fault:
@@ -182,6 +196,8 @@ class _Composer:
 
     def _scalar(self, event: Any) -> None:
         self._check_node(event)
+        if "\0" in event.value:
+            raise self._refuse(event, "U+0000 cannot be stored, and is in no payload either")
         frame = self.frames[-1] if self.frames else None
         if frame and isinstance(frame.value, dict) and frame.key is None:
             frame.key = self._key(event, frame)
@@ -194,7 +210,11 @@ class _Composer:
             raise self._refuse(event, "merge keys are not allowed; write the keys out")
         if event.implicit[0] and not isinstance(self._resolve(event), str):
             raise self._refuse(event, f"a key must be a string; put {key[:80]!r} in quotes")
+        if len(key) > MAX_KEY:
+            raise self._refuse(event, f"a key has at most {MAX_KEY} characters", path=frame.path)
         path = join(frame.path, key)
+        if len(path) > MAX_PATH:
+            raise self._refuse(event, f"the keys above this one are longer than {MAX_PATH} characters", path=frame.path)
         if key in frame.value:
             raise self._refuse(event, "this key stands here twice", path=path)
         self.document.keys[path] = _place_of(event)
