@@ -4,7 +4,7 @@ import logging
 
 from celery import shared_task
 
-from intents import execution, sweeping
+from intents import backtesting, execution, sweeping
 
 logger = logging.getLogger(__name__)
 
@@ -15,6 +15,14 @@ def run_execution(execution_id: str) -> None:
     state = execution.carry_out(execution_id)
     if state is not None:
         logger.info("Carried out %s: %s", execution_id, state)
+
+
+@shared_task(name="intents.tasks.run_backtest")
+def run_backtest(backtest_id: int) -> None:
+    """Carry a backtest out, or on; repeated and late messages find nothing to claim."""
+    state = backtesting.run(backtest_id)
+    if state is not None:
+        logger.info("Backtest %s: %s", backtest_id, state)
 
 
 @shared_task(name="intents.tasks.sweep")

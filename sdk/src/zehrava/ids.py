@@ -44,6 +44,12 @@ def new(prefix: str, *, at: datetime) -> str:
     return f"{prefix}_" + "".join([_PAIRS[number >> shift & 1023] for shift in range(120, -1, -10)])
 
 
+def earliest(prefix: str, *, at: datetime) -> str:
+    """What no id of this prefix that was made at that aware time, or later, sorts before."""
+    number = max(0, (at - _EPOCH) // _MILLISECOND) << 80
+    return f"{prefix}_" + "".join([_PAIRS[number >> shift & 1023] for shift in range(120, -1, -10)])
+
+
 def is_id(text: object, prefix: str) -> bool:
     """Whether the text is a well-formed id with this prefix."""
     return isinstance(text, str) and _PATTERNS[prefix].fullmatch(text) is not None

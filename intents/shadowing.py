@@ -1,0 +1,152 @@
+"""Shadow mode: a version of a policy is judged beside the active set on live traffic, and has no say.
+
+What is in shadow is one pointer of the policy, moved as the one that is in force: in one transaction with its history,
+its ledger event and the version of what is in force. Whatever goes wrong in here is logged and forgotten: a proposal
+is neither refused nor judged otherwise because of it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Count, Exists, OuterRef, QuerySet
+
+from audit import clock, inserting, ledger
+from audit.actors import Actor
+from intents import documents, in_force, limits, proving
+from intents.in_force import Shadow
+from intents.judging import Facts, Judgement, judge
+from intents.models import Change, Intent, Policy, PolicyVersion, ShadowVerdict
+
+logger = logging.getLogger(__name__)
+
+DROPPED_AT_ONCE = 5_000
+
+
+@transaction.atomic
+def start(version: PolicyVersion, *, by: Actor) -> Policy:
+    """Put a version in shadow, instead of the one that is. Putting it there again changes nothing.
+
+    Raises PolicyError for a version that this portal can no longer read.
+    """
+    documents.parse_policy(version.text, version=version.number)
+    policy = Policy.objects.select_for_update().get(pk=version.policy_id)
+    if policy.shadow_id == version.pk:
+        return policy
+    facts = {"version": version.number, "digest": version.digest, "instead_of": _number(policy)}
+    return _point_at(policy, version, clock.now(), "policy.shadow_started", by=by, facts=facts)
+
+
+@transaction.atomic
+def stop(policy: Policy, *, by: Actor) -> Policy:
+    """Take what is in shadow out of it; what it would have said stays to be read for a while."""
+    policy = Policy.objects.select_for_update().get(pk=policy.pk)
+    if policy.shadow is None:
+        return policy
+    found = figures(policy.shadow, since=policy.shadow_since)
+    facts = {"version": policy.shadow.number, "digest": policy.shadow.digest, "counts": found["counts"]}
+    return _point_at(policy, None, None, "policy.shadow_stopped", by=by, facts=facts)
+
+
+def _number(policy: Policy) -> int | None:
+    return policy.shadow.number if policy.shadow else None
+
+
+def _point_at(
+    policy: Policy,
+    version: PolicyVersion | None,
+    since: datetime | None,
+    event: str,
+    *,
+    by: Actor,
+    facts: dict[str, Any],
+) -> Policy:
+    policy.shadow, policy.shadow_since = version, since
+    ledger.save(policy, event, by=by, facts=facts, update_fields=["shadow", "shadow_since"])
+    in_force.bump()
+    return policy
+
+
+# --- on every proposal ---------------------------------------------------------------------------------------------
+
+
+def observe(intent: Intent, facts: Facts, said: Judgement, shadows: Sequence[Shadow]) -> None:
+    """Write down what each version in shadow says of an intent that has just been stored, in its transaction.
+
+    `said` is what the active set said. An intent that neither the version nor the one it would replace covers is
+    passed over: of that it says nothing.
+    """
+    for shadow in shadows:
+        try:
+            # A savepoint, so that a failure in here leaves the transaction of the proposal usable.
+            with transaction.atomic():
+                _observe(intent, facts, said, shadow)
+        except Exception:
+            logger.exception("%s could not be judged by %s in shadow", intent.pk, shadow)
+
+
+def _observe(intent: Intent, facts: Facts, said: Judgement, shadow: Shadow) -> None:
+    try:
+        then = _judged(intent, facts, shadow)
+    except Exception as error:
+        logger.exception("%s cannot judge %s in shadow", shadow, intent.pk)
+        row = ShadowVerdict(change=Change.UNREADABLE, effect="", said_by="", reason=type(error).__name__)
+    else:
+        changed = proving.change(intent.verdict, intent.requirement, then)
+        if changed == Change.SAME and not proving.concerns(shadow.name, said, then) and facts.named != shadow.name:
+            return
+        row = ShadowVerdict(
+            change=changed,
+            effect=then.verdict["effect"],
+            said_by=proving.said_by(then.verdict),
+            reason=then.verdict["reason"] or "",
+        )
+    row.intent_id, row.version_id, row.at = intent.pk, shadow.version_id, intent.created_at
+    inserting.insert([row])
+
+
+def _judged(intent: Intent, facts: Facts, shadow: Shadow) -> Judgement:
+    """What the version says, with limits that count only what would have passed under it since it is in shadow.
+
+    No counter is locked for it: of two proposals at the same moment one may not see the other's use.
+    """
+    then = judge(shadow.policies, facts, unreadable=shadow.unreadable)
+    if then.uses:
+        usage = limits.read(then.uses, now=intent.created_at, namespace=shadow.namespace)
+        then = judge(shadow.policies, facts, usage=usage, unreadable=shadow.unreadable)
+        limits.count(then.uses, intent, at=intent.created_at, namespace=shadow.namespace)
+    return then
+
+
+# --- what the page shows -------------------------------------------------------------------------------------------
+
+
+def verdicts(version: PolicyVersion, *, since: datetime | None) -> QuerySet[ShadowVerdict]:
+    """What the version said in shadow, newest first; with `since` only from then on."""
+    found = ShadowVerdict.objects.filter(version=version).order_by("-intent_id")
+    return found.filter(at__gte=since) if since else found
+
+
+def figures(version: PolicyVersion, *, since: datetime | None) -> dict[str, Any]:
+    """`judged`, `counts` by kind of change, and `rules`: counts by kind of change and rule. One query."""
+    counted = verdicts(version, since=since).order_by().values_list("change", "said_by").annotate(n=Count("pk"))
+    counts: dict[str, int] = {}
+    rules: dict[str, dict[str, int]] = {}
+    for kind, rule, n in counted:
+        counts[kind] = counts.get(kind, 0) + n
+        rules.setdefault(kind, {})[rule] = n
+    return {"judged": sum(counts.values()), "counts": counts, "rules": rules}
+
+
+def judged_before(policy: Policy) -> list[PolicyVersion]:
+    """Versions of the policy, newest first, of which verdicts in shadow are kept."""
+    return list(policy.versions.filter(Exists(ShadowVerdict.objects.filter(version=OuterRef("pk")))).defer("text"))
+
+
+def drop_old() -> int:
+    """Delete verdicts in shadow older than ZEHRAVA_PROVING_KEPT; returns how many."""
+    return proving.drop_old(ShadowVerdict.objects.all(), "at", batch=DROPPED_AT_ONCE)
