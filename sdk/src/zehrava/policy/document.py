@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -10,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .approvals import read_approval
+from .cases import Case, read_cases, run
 from .conditions import Condition, ConditionError
 from .errors import DocumentError, PolicyError
 from .globs import compile_glob
@@ -17,11 +17,10 @@ from .limits import Limit, read_limits
 from .reasons import Template
 from .requirements import Requirement
 from .shape import Shape
-from .strict_yaml import Document, join, read
+from .strict_yaml import join, read
 from .verdicts import ASK, BLOCK, DEFAULT_RULE, EFFECTS
 
 MAX_RULES = 1_000
-MAX_TESTS = 500
 REASON_ROOTS = frozenset({"payload", "intent", "agent", "context"})
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
@@ -37,12 +36,6 @@ _HINTS = {
 _MATCH_KEYS = ("actions", "agents", "environments", "tags")
 _RULE_KEYS = ("id", "when", "effect", "reason", "approval", "limits")
 _RULE_HINTS = {"expires_in": "expires_in belongs inside approval, or at the top of the policy"}
-_TEST_KEYS = (
-    "name", "payload", "action", "agent", "context", "target", "tags", "records", "value", "summary", "on_behalf_of",
-    "execution_mode", "usage", "now", "expect",
-)  # fmt: skip
-_AGENT_KEYS = ("id", "name", "owner", "environment", "tier", "labels")
-_EXPECT_KEYS = ("effect", "rule")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,16 +90,6 @@ class Match:
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
-    """One of a policy's own tests: an intent and what the policy must say."""
-
-    intent: dict[str, Any]
-    effect: str
-    rule: str | None = None
-    any_rule: bool = True
-
-
-@dataclass(frozen=True, slots=True)
 class Policy:
     """A policy, ready to evaluate.
 
@@ -146,7 +129,7 @@ class Policy:
         policy = _read_policy(shape, text, version)
         if shape.faults or policy is None:
             raise PolicyError(sorted(shape.faults, key=lambda fault: (fault.line, fault.column)))
-        _run_tests(policy, document)
+        _run_tests(policy)
         return policy
 
     @property
@@ -177,7 +160,9 @@ def _read_policy(shape: Shape, text: str, version: int) -> Policy | None:
     default: str | None = ASK
     if "default" in data:
         default = shape.choice(data["default"], "default", EFFECTS)
-    tests = _read_tests(shape, data["tests"], rules) if "tests" in data else ()
+    tests: tuple[Case, ...] = ()
+    if data.get("tests", []) != []:
+        tests = read_cases(shape, data["tests"], about=name or "policy", rules=[rule.id for rule in rules])
     if shape.faults or name is None or default is None:
         return None
     digest = "sha256:" + hashlib.sha256(text.encode()).hexdigest()
@@ -265,78 +250,9 @@ def read_template(shape: Shape, value: Any, path: str, roots: frozenset[str]) ->
         return None
 
 
-def _read_tests(shape: Shape, value: Any, rules: tuple[Rule, ...]) -> tuple[Case, ...]:
-    if value == []:
-        return ()
-    known = {rule.id for rule in rules} | {DEFAULT_RULE, None}
-    cases = []
-    for index, entry in enumerate(shape.items(value, "tests", most=MAX_TESTS)):
-        path = join("tests", index)
-        data = shape.mapping(entry, path, known=_TEST_KEYS, required=("payload", "expect"))
-        if "agent" in data:
-            shape.mapping(data["agent"], f"{path}.agent", known=_AGENT_KEYS)
-        for key in ("context", "usage"):
-            if key in data and not isinstance(data[key], dict):
-                shape.fault(f"{path}.{key}", "must be a mapping")
-        if "action" in data:
-            shape.string(data["action"], f"{path}.action", most=200)
-        if "expect" not in data:
-            continue
-        expect = shape.mapping(data["expect"], f"{path}.expect", known=_EXPECT_KEYS, required=("effect",))
-        effect = shape.choice(expect["effect"], f"{path}.expect.effect", EFFECTS) if "effect" in expect else None
-        rule = expect.get("rule")
-        if not shape.faults and (not isinstance(rule, str | None) or rule not in known):
-            shape.fault(f"{path}.expect.rule", "names no rule of this policy")
-        intent = {key: data[key] for key in data if key not in ("name", "expect", "now")}
-        intent["now"] = _read_now(shape, data["now"], f"{path}.now") if "now" in data else _TEST_NOW
-        cases.append(Case(intent, effect or ASK, rule, "rule" not in expect))
-    return tuple(cases)
-
-
-def _read_now(shape: Shape, value: Any, path: str) -> datetime.datetime:
-    try:
-        now = datetime.datetime.fromisoformat(value)
-    except (TypeError, ValueError):
-        now = datetime.datetime.min
-    if now.tzinfo is None:
-        shape.fault(path, "must be a time with its zone, such as 2026-01-01T12:00:00Z")
-        return _TEST_NOW
-    return now
-
-
-_TEST_NOW = datetime.datetime(2026, 1, 1, 12, 0, tzinfo=datetime.UTC)
-
-
-def _run_tests(policy: Policy, document: Document) -> None:
+def _run_tests(policy: Policy) -> None:
     from .evaluation import PolicySet
 
-    policies = PolicySet([policy])
-    faults = []
-    for index, case in enumerate(policy.tests):
-        intent = dict(case.intent)
-        intent.setdefault("action", _example(policy.match.actions, "example.action"))
-        intent["agent"] = {**_example_agent(policy.match), **intent.get("agent", {})}
-        intent["usage"] = {**dict.fromkeys(policy.limit_names, 0), **intent.get("usage", {})}
-        verdict = policies.evaluate(**intent)
-        said = f"{verdict.effect} by rule {verdict.rule or 'none'} ({verdict.reason})"
-        if verdict.effect != case.effect:
-            faults.append(document.fault(join("tests", index), f"expected {case.effect}, got {said}"))
-        elif not case.any_rule and verdict.rule != case.rule:
-            faults.append(document.fault(join("tests", index), f"expected the rule {case.rule or 'none'}, got {said}"))
-    if faults:
-        raise PolicyError(faults)
-
-
-def _example(patterns: tuple[str, ...] | None, otherwise: str) -> str:
-    return patterns[0].replace("*", "example") if patterns else otherwise
-
-
-def _example_agent(match: Match) -> dict[str, Any]:
-    return {
-        "id": "agt_example",
-        "name": _example(match.agents, "example"),
-        "owner": "owner",
-        "environment": _example(match.environments, "production"),
-        "tier": "standard",
-        "labels": {},
-    }
+    failures = run(PolicySet([policy]), policy.tests)
+    if failures:
+        raise PolicyError([failure.fault for failure in failures])

@@ -1,0 +1,271 @@
+"""Cases: intents and what policies must say about them, beside a policy (``tests:``) or in a file of their own."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .errors import DocumentError, Fault
+from .shape import Shape
+from .strict_yaml import MAX_BYTES, join, read
+from .verdicts import ASK, DEFAULT_RULE, EFFECTS, Verdict
+
+if TYPE_CHECKING:
+    from .document import Policy
+    from .evaluation import PolicySet
+
+MAX_CASES = 500
+NOW = datetime.datetime(2026, 1, 1, 12, 0, tzinfo=datetime.UTC)
+"""When a case happens that does not say so."""
+
+_FILE_KEYS = ("policy", "description", "tests")
+_CASE_KEYS = (
+    "name", "payload", "action", "agent", "context", "target", "tags", "records", "value", "summary", "on_behalf_of",
+    "execution_mode", "usage", "now", "expect",
+)  # fmt: skip
+_AGENT_KEYS = ("id", "name", "owner", "environment", "tier", "labels")
+_EXPECT_KEYS = ("effect", "rule")
+
+
+class CaseError(DocumentError):
+    """A file of cases was refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """An intent and what must be said about it.
+
+    Attributes:
+        intent: arguments of ``evaluate`` as far as the case gives them.
+        effect: what the verdict must be.
+        rule, policy: what must decide; any where ``any_rule`` or ``any_policy`` is set.
+        name: for people, may be "".
+        about: the policy whose match says which action, agent and tags a case has that names none; None: none does.
+        file: where the case stands ("" for a policy's own), with ``path``, ``line`` and ``column``.
+    """
+
+    intent: dict[str, Any]
+    effect: str
+    rule: str | None = None
+    any_rule: bool = True
+    policy: str | None = None
+    any_policy: bool = True
+    name: str = ""
+    about: str | None = None
+    file: str = ""
+    path: str = ""
+    line: int = 1
+    column: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A case that came out differently.
+
+    Attributes:
+        expected, said: what the case asks for and what policy said; ``said`` may quote the payload of the case.
+    """
+
+    case: Case
+    expected: str
+    said: str
+
+    @property
+    def reason(self) -> str:
+        """One sentence."""
+        return f"expected {self.expected}, got {self.said}"
+
+    @property
+    def fault(self) -> Fault:
+        """With its place in the file of the case."""
+        return Fault(self.case.path, self.reason, self.case.line, self.case.column)
+
+    def __str__(self) -> str:
+        return f"{self.case.file}:{self.fault}" if self.case.file else str(self.fault)
+
+
+def load(path: str | Path) -> tuple[Case, ...]:
+    """The cases of one file.
+
+    Raises:
+        CaseError: with path, line, column and reason of everything found wrong.
+        OSError: when the file cannot be read.
+    """
+    with open(path, "rb") as opened:
+        data = opened.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise CaseError(f"The document is longer than {MAX_BYTES // 1024} KiB; split it")
+    try:
+        return parse(data.decode("utf-8"), file=str(path))
+    except UnicodeDecodeError:
+        raise CaseError("The document is not UTF-8") from None
+
+
+def parse(text: str, *, file: str = "") -> tuple[Case, ...]:
+    """The cases in a YAML document ``{policy: refunds, tests: […]}``.
+
+    Args:
+        file: what failures call it.
+
+    Raises:
+        CaseError: with path, line, column and reason of everything found wrong.
+    """
+    try:
+        shape = Shape(read(text))
+    except DocumentError as error:
+        raise CaseError(error.errors) from None
+    data = shape.mapping(shape.document.data, "", known=_FILE_KEYS, required=("tests",))
+    about = shape.string(data["policy"], "policy", most=63) if "policy" in data else None
+    if "description" in data:
+        shape.string(data["description"], "description", most=2_000)
+    cases = read_cases(shape, data["tests"], about=about, file=file) if "tests" in data else ()
+    if shape.faults:
+        raise CaseError(sorted(shape.faults, key=lambda fault: (fault.line, fault.column)))
+    return cases
+
+
+def read_cases(
+    shape: Shape, value: Any, *, about: str | None, rules: Collection[str] | None = None, file: str | None = None
+) -> tuple[Case, ...]:
+    """The cases of a ``tests:`` section; what is wrong is added to the faults of ``shape``.
+
+    Args:
+        rules: the ids of the rules of the policy that the cases stand in.
+        file: of a file of cases, whose cases may also expect a policy; None for a policy's own.
+    """
+    cases = []
+    for index, entry in enumerate(shape.items(value, "tests", most=MAX_CASES)):
+        path = join("tests", index)
+        data = shape.mapping(entry, path, known=_CASE_KEYS, required=("payload", "expect"))
+        intent = _read_intent(shape, data, path)
+        if not about and "action" not in data and isinstance(entry, dict):
+            shape.fault(f"{path}.action", "is missing: a case says its action, or the file says `policy`")
+        if "name" in data:
+            shape.string(data["name"], f"{path}.name", most=200)
+        if "expect" not in data:
+            continue
+        known = _EXPECT_KEYS if file is None else (*_EXPECT_KEYS, "policy")
+        expect = shape.mapping(data["expect"], f"{path}.expect", known=known, required=("effect",))
+        effect = shape.choice(expect["effect"], f"{path}.expect.effect", EFFECTS) if "effect" in expect else None
+        rule, policy = expect.get("rule"), expect.get("policy")
+        if not shape.faults and (
+            not isinstance(rule, str | None) or (rules is not None and rule not in (*rules, DEFAULT_RULE, None))
+        ):
+            shape.fault(f"{path}.expect.rule", "names no rule of this policy")
+        if not isinstance(policy, str | None):
+            shape.fault(f"{path}.expect.policy", "must be the name of a policy, or null where none decides")
+        place = shape.document.fault(path, "")
+        cases.append(
+            Case(
+                intent, effect or ASK, rule, "rule" not in expect, policy, "policy" not in expect,
+                data.get("name", ""), about, file or "", path, place.line, place.column,
+            )
+        )  # fmt: skip
+    return tuple(cases)
+
+
+def _read_intent(shape: Shape, data: Mapping[str, Any], path: str) -> dict[str, Any]:
+    if "agent" in data:
+        shape.mapping(data["agent"], f"{path}.agent", known=_AGENT_KEYS)
+    for key in ("context", "usage"):
+        if key in data and not isinstance(data[key], dict):
+            shape.fault(f"{path}.{key}", "must be a mapping")
+    if "action" in data:
+        shape.string(data["action"], f"{path}.action", most=200)
+    intent = {key: data[key] for key in data if key not in ("name", "expect", "now")}
+    intent["now"] = _read_now(shape, data["now"], f"{path}.now") if "now" in data else NOW
+    return intent
+
+
+def _read_now(shape: Shape, value: Any, path: str) -> datetime.datetime:
+    try:
+        now = datetime.datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        now = datetime.datetime.min
+    if now.tzinfo is None:
+        shape.fault(path, "must be a time with its zone, such as 2026-01-01T12:00:00Z")
+        return NOW
+    return now
+
+
+def run(policies: PolicySet, cases: Iterable[Case]) -> list[Failure]:
+    """The cases that come out differently, each evaluated against all policies together.
+
+    Limits of which a case gives no ``usage`` count as unused.
+    """
+    return [failure for case in cases if (failure := _run(policies, case))]
+
+
+def evaluate(policies: PolicySet, case: Case) -> Verdict:
+    """What the policies say about the intent of a case, completed from the match of the policy that it is about."""
+    about = next((policy for policy in policies.policies if policy.name == case.about), None)
+    intent = dict(case.intent)
+    match = about.match if about else None
+    intent.setdefault("action", _example(match.actions if match else None, "example.action"))
+    intent["agent"] = {**example_agent(about), **intent.get("agent", {})}
+    if match and match.tags:
+        intent.setdefault("tags", [_example(match.tags, "example")])
+    unused = dict.fromkeys((name for policy in policies.policies for name in policy.limit_names), 0)
+    intent["usage"] = {**unused, **intent.get("usage", {})}
+    return policies.evaluate(**intent)
+
+
+def _run(policies: PolicySet, case: Case) -> Failure | None:
+    expected = _expected(case)
+    unusable = _unusable(policies, case)
+    if unusable:
+        return Failure(case, expected, unusable)
+    verdict = evaluate(policies, case)
+    if (
+        verdict.effect == case.effect
+        and (case.any_rule or verdict.rule == case.rule)
+        and (case.any_policy or verdict.policy == case.policy)
+    ):
+        return None
+    by = f"rule {verdict.rule or 'none'}"
+    if len(policies.policies) > 1 or not case.any_policy:
+        by += f" of policy {verdict.policy or 'none'}"
+    return Failure(case, expected, f"{verdict.effect} by {by} ({verdict.reason})")
+
+
+def _expected(case: Case) -> str:
+    expected = case.effect
+    if not case.any_rule:
+        expected += f" by rule {case.rule or 'none'}"
+    return expected if case.any_policy else f"{expected} of policy {case.policy or 'none'}"
+
+
+def _unusable(policies: PolicySet, case: Case) -> str:
+    """Why a case cannot be run against these policies, or ""."""
+    for name in (case.about, case.policy):
+        if name is not None and name not in policies.names:
+            return f"no answer: there is no policy {name!r} here"
+    limits = {name for policy in policies.policies for name in policy.limit_names}
+    unknown = sorted(set(case.intent.get("usage", ())) - limits)
+    if unknown:
+        return f"no answer: usage names {unknown[0]!r}, which is no limit here"
+    about = next((policy for policy in policies.policies if policy.name == case.about), None)
+    rules = {rule.id for rule in about.rules} | {DEFAULT_RULE} if about else set()
+    if about and not case.any_rule and case.rule is not None and case.any_policy and case.rule not in rules:
+        return f"no answer: policy {about.name!r} has no rule {case.rule!r}; say expect.policy where another decides"
+    return ""
+
+
+def _example(patterns: tuple[str, ...] | None, otherwise: str) -> str:
+    return patterns[0].replace("*", "example") if patterns else otherwise
+
+
+def example_agent(policy: Policy | None) -> dict[str, Any]:
+    """An agent that the policy covers, for cases that do not say who asks."""
+    match = policy.match if policy else None
+    return {
+        "id": "agt_example",
+        "name": _example(match.agents if match else None, "example"),
+        "owner": "owner",
+        "environment": _example(match.environments if match else None, "production"),
+        "tier": "standard",
+        "labels": {},
+    }

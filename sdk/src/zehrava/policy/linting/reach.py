@@ -1,0 +1,243 @@
+"""Which rules can ever decide by their condition, and which conditions can ever hold, fail or be evaluated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from ..document import Policy, Rule
+from ..expressions import Has, Logical, Node, Ternary, Unary, parse
+from ..verdicts import BLOCK
+from .claims import Way, constant, ways
+from .findings import NOTE, WARNING
+from .worlds import Conflict, State, World
+
+_MOST_STATES = 24
+# Rules times action types that are looked at; beyond, nothing is said about schemas.
+_MOST_WORK = 5_000
+
+
+@dataclass(slots=True)
+class View:
+    """A rule with the ways in which its condition is true, and false."""
+
+    index: int
+    rule: Rule
+    node: Node | None
+    true: list[Way] = field(default_factory=lambda: [()])
+    false: list[Way] = field(default_factory=list)
+
+    @property
+    def path(self) -> str:
+        return f"rules[{self.index}]" + (".when" if self.node else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What is wrong with a rule in one world. ``typo``: it reads what does not exist."""
+
+    code: str
+    message: str
+    typo: bool = False
+
+
+Said = tuple[str, str, str, str]
+"""Path, level, code and message of a finding."""
+
+
+def views_of(policy: Policy) -> list[View]:
+    """The rules of a policy, taken apart."""
+    views = []
+    for index, rule in enumerate(policy.rules):
+        if rule.condition is None:
+            views.append(View(index, rule, None))
+        else:
+            node = parse(rule.condition.source)
+            views.append(View(index, rule, node, ways(node, True), ways(node, False)))
+    return views
+
+
+def check(policy: Policy, views: list[View], typed: list[World], *, all_known: bool) -> Iterator[Said]:
+    """Findings about the rules of one policy.
+
+    Args:
+        typed: a world for each known action type that the policy matches.
+        all_known: whether those are all the actions that it can match.
+    """
+    base = World(policy)
+    outcomes, closed = _examine(views, base)
+    if len(views) * len(typed) > _MOST_WORK:
+        typed = []
+    by_type = [_examine(views, world)[0] for world in typed]
+    for view, outcome in zip(views, outcomes, strict=True):
+        if outcome:
+            yield view.path, WARNING, outcome.code, outcome.message
+            continue
+        in_types = [found for outcomes_of in by_type if (found := outcomes_of[view.index])]
+        if typed and len(in_types) == len(typed):
+            level = WARNING if all_known and (in_types[0].typo or view.rule.effect != BLOCK) else NOTE
+            yield view.path, level, in_types[0].code, in_types[0].message
+        else:
+            yield from _parts(view, base, typed, all_known=all_known)
+        if view.node is not None and _conflict(base, view.false):
+            yield view.path, NOTE, "always-holds", "the condition is never false; leave `when` out if that is meant"
+    if closed:
+        yield "default", *_default(policy, closed)
+
+
+def _default(policy: Policy, closed: str) -> tuple[str, str, str]:
+    level = NOTE if policy.default == "require_approval" else WARNING
+    return level, "unreachable", f"the default {policy.default} is never reached: {closed}"
+
+
+def _examine(views: list[View], world: World) -> tuple[list[Outcome | None], str]:
+    """What is wrong with each rule in a world, and why the default is not reached there ("" where it is)."""
+    outcomes: list[Outcome | None] = []
+    reached = _Reached(world)
+    for view in views:
+        outcome = None
+        if reached.closed:
+            outcome = Outcome("unreachable", f"never reached: {reached.closed}")
+        elif view.node is not None:
+            outcome = _never(view, world) or _shadowed(view, views, reached, world)
+        outcomes.append(outcome)
+        reached.passes(view)
+    return outcomes, reached.closed
+
+
+class _Reached:
+    """What is so where no rule up to here has decided."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.states = [State(world)]
+        self.passed: list[View] = []
+        self.closed = ""  # why nothing comes further
+
+    def passes(self, view: View) -> None:
+        """Go on behind ``view``: its condition is false."""
+        if self.closed:
+            return
+        if len(self.states) * len(view.false) <= _MOST_STATES:
+            states = []
+            for state in self.states:
+                for way in view.false:
+                    further = State(self.world, state)
+                    if not further.add_all(way):
+                        states.append(further)
+            self.states = states
+        self.passed.append(view)
+        if not self.states or _conflict(self.world, view.false):
+            alone = view.node is None or _conflict(self.world, view.false) is not None
+            self.closed = f"rule {view.rule.id!r} above always decides" if alone else "the rules above always decide"
+
+    def excludes(self, found: list[Way]) -> bool:
+        """Whether none of these ways is possible where the rules above have not decided."""
+        return not any(State(self.world, state).add_all(way) is None for state in self.states for way in found)
+
+
+def _never(view: View, world: World) -> Outcome | None:
+    """A condition that is true for no intent."""
+    conflict = _conflict(world, view.true)
+    if conflict is None:
+        return None
+    if not view.true and not view.false:
+        return Outcome(
+            "never-answers", f"the condition gives neither true nor false, so the rule always {_fails(view)}"
+        )
+    if not view.true:
+        return Outcome("never-holds", "the condition is always false")
+    typo = conflict.unknown is not None
+    if _conflict(world, view.false):
+        message = f"the condition always fails, so the rule always {_fails(view)}: {conflict.text}"
+        return Outcome("never-answers", message, typo)
+    return Outcome("never-holds", f"the condition can never hold: {conflict.text}", typo)
+
+
+def _fails(view: View) -> str:
+    return "blocks" if view.rule.effect == BLOCK else "asks"
+
+
+def _conflict(world: World, found: list[Way]) -> Conflict | None:
+    """The first conflict, where none of these ways is possible; None where one is."""
+    first = None
+    for way in found:
+        conflict = State(world).add_all(way)
+        if conflict is None:
+            return None
+        first = first or conflict
+    return first or Conflict(())
+
+
+def _shadowed(view: View, views: list[View], reached: _Reached, world: World) -> Outcome | None:
+    """A condition that holds only where a rule above has decided."""
+    if reached.excludes(view.true):
+        for other in views[: view.index]:
+            conflict = _together(view, other, world)
+            if conflict:
+                return Outcome("shadowed", _shadow_text(other, conflict))
+        return Outcome("shadowed", "wherever the condition holds, one of the rules above has decided already")
+    return None
+
+
+def _together(view: View, other: View, world: World) -> Conflict | None:
+    """Why ``view`` cannot hold where ``other`` does not; None where it can."""
+    conflict: Conflict | None = None
+    for passed in other.false:
+        before = State(world)
+        if before.add_all(passed):
+            continue
+        for way in view.true:
+            found = State(world, before).add_all(way)
+            if found is None:
+                return None
+            conflict = conflict or found
+    return conflict
+
+
+def _shadow_text(other: View, conflict: Conflict) -> str:
+    rule = f"rule {other.rule.id!r} above"
+    missing = next((claim.lacks for claim in conflict.claims if claim.lacks), None)
+    if missing:
+        name = ".".join(str(step) for step in missing)
+        return f"wherever the condition holds, {rule} has failed already and {_fails(other)}: it reads {name}"
+    return f"wherever the condition holds, {rule} has decided already ({other.rule.effect})"
+
+
+def _parts(view: View, base: World, typed: list[World], *, all_known: bool) -> Iterator[Said]:
+    """Parts of a condition that never hold, or never give an answer, while the whole may."""
+    if view.node is None:
+        return
+    if isinstance(view.node, Logical) and view.node.op == "||":
+        for part in view.node.parts:
+            conflict = _conflict(base, ways(part, True)) if constant(part) is None else None
+            if conflict and conflict.claims and not _silent(part, base):
+                yield view.path, WARNING, "never-holds", f"`{part.source}` can never hold: {conflict.text}"
+    for atom in _atoms(view.node):
+        conflict = _silent(atom, base)
+        level = WARNING
+        if conflict is None and typed:
+            conflicts = [_silent(atom, world) for world in typed]
+            conflict = conflicts[0] if all(conflicts) else None
+            level = WARNING if all_known else NOTE
+        if conflict:
+            yield view.path, level, "never-answers", f"`{atom.source}` never has an answer: {conflict.text}"
+
+
+def _silent(atom: Node, world: World) -> Conflict | None:
+    """Why a part is neither true nor false in this world, or None."""
+    true = _conflict(world, ways(atom, True))
+    return true if true and _conflict(world, ways(atom, False)) else None
+
+
+def _atoms(node: Node) -> Iterator[Node]:
+    """The parts that ``&&``, ``||``, ``!`` and ``? :`` join."""
+    waiting: Sequence[Node] = [node]
+    while waiting:
+        first, *rest = waiting
+        if isinstance(first, Logical | Ternary) or (isinstance(first, Unary) and first.op == "!"):
+            waiting = [*first.children, *rest]
+        else:
+            waiting = rest
+            if not isinstance(first, Has):
+                yield first
