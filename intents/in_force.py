@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from django.conf import settings
 from django.db import connection
 from django.db.models import Max, Model
 
@@ -60,6 +61,21 @@ class AgentInForce:
 
 
 @dataclass(frozen=True, slots=True)
+class Shadow:
+    """A version of a policy in shadow: the active set with it in place of the active version, and its own counting."""
+
+    name: str
+    number: int
+    version_id: int
+    namespace: str
+    policies: PolicySet
+    unreadable: Mapping[str, str]
+
+    def __str__(self) -> str:
+        return f"{self.name} v{self.number}"
+
+
+@dataclass(frozen=True, slots=True)
 class Rules:
     """Everything in force at one version. `unreadable` names documents that cannot be used, and why: nothing that
     they would have decided is allowed."""
@@ -71,6 +87,7 @@ class Rules:
     action_types: Mapping[str, tuple[int, ActionType]]
     unreadable_policies: Mapping[str, str]
     unreadable_action_types: Mapping[str, str]
+    shadows: tuple[Shadow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,15 +187,43 @@ def _load(version: int) -> Rules:
         except Exception as error:
             logger.exception("action type %s cannot be used", type_row.name)
             unreadable_action_types[type_row.name] = str(error)
+    active = PolicySet(policies, default=settings.ZEHRAVA_DEFAULT_EFFECT)
     return Rules(
         version=version,
         agents_by_key=_live_keys(),
-        policies=PolicySet(policies),
+        policies=active,
         policy_versions=policy_versions,
         action_types=action_types,
         unreadable_policies=unreadable_policies,
         unreadable_action_types=unreadable_action_types,
+        shadows=_shadows(active, unreadable_policies),
     )
+
+
+def _shadows(active: PolicySet, unreadable: Mapping[str, str]) -> tuple[Shadow, ...]:
+    """What is in shadow. A version that cannot be used is left out: it has no say, so that nothing hangs on it."""
+    rows = list(PolicyRow.objects.filter(shadow__isnull=False).select_related("shadow"))
+    if not rows:
+        return ()
+    saved, recorded = _recorded(PolicyVersion, "digest"), _recorded(PolicyRow, "shadow_id")
+    found = []
+    for row in rows:
+        version = row.shadow
+        try:
+            if version is None or version.policy_id != row.pk or recorded.get(row.pk) != (version.pk,):
+                raise ValueError("The version in shadow is not the one that was recorded when it was put there.")
+            _refuse_altered(version, saved)
+            others = [policy for policy in active.policies if policy.name != row.name]
+            draft = Policy.parse(version.text, version=version.number)
+            policies = PolicySet([*others, draft], default=active.default)
+        except Exception:
+            logger.exception("policy %s cannot be judged in shadow", row.name)
+            continue
+        # Counted from when it was put in shadow; a version that is put there again begins with nothing used.
+        namespace = f"shadow:{version.pk}:{row.shadow_since.timestamp() if row.shadow_since else 0:.0f}"
+        rest = {name: why for name, why in unreadable.items() if name != row.name}
+        found.append(Shadow(row.name, version.number, version.pk, namespace, policies, rest))
+    return tuple(found)
 
 
 def _recorded(model: type[Model], *columns: str) -> dict[Any, tuple[Any, ...]]:

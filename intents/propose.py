@@ -5,28 +5,21 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
-from django.conf import settings
 from django.db import IntegrityError, connection, transaction
 
 from audit import inserting
-from intents import in_force, integrity, lifecycle, representation, risk
+from intents import in_force, integrity, judging, lifecycle, limits, representation, risk, shadowing
+from intents.cases import STATUS_OF_EFFECT, Case, case_of
 from intents.in_force import AgentInForce, Snapshot
-from intents.models import ExecutionMode, IdempotencyKey, Intent, Status
-from intents.proposals import Proposal, as_decimal, invalid
+from intents.judging import Judgement
+from intents.models import IdempotencyKey, Intent, Status
+from intents.proposals import Proposal, as_decimal
 from zehrava import canonical, ids
-from zehrava.action_types import ActionType, Derived
+from zehrava.action_types import ActionType
+from zehrava.policy.limits import Use
 from zehrava.problems import Problem
-
-STATUS_OF_EFFECT = {
-    "allow": Status.APPROVED,
-    "block": Status.BLOCKED,
-    "require_approval": Status.PENDING_APPROVAL,
-}
-ONE_REVIEWER: dict[str, Any] = {"all_of": [{"group": "reviewers", "count": 1}]}
-TRACE_KEPT = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +46,20 @@ def propose(
     request_digest = canonical.digest(canonical.dumps(body)) if idempotency_key else ""
     if idempotency_key and (earlier := _earlier_answer(agent, idempotency_key, request_digest)):
         return earlier
-    intent = _draft(agent, Proposal.parse(body), snapshot)
+    case = case_of(Proposal.parse(body), snapshot, agent=agent.trusted_attributes())
+    judgement = judging.judge(snapshot.policies, case.facts, unreadable=snapshot.rules.unreadable_policies)
+    # Without limits all is said before the transaction begins, where others may be waiting.
+    intent = None if judgement.uses else _draft(agent, case, judgement, snapshot)
     try:
         with transaction.atomic():
-            return _store(agent, intent, body, snapshot, idempotency_key, request_digest)
+            if idempotency_key:
+                _take_key(agent, idempotency_key)
+            if intent is None:
+                judgement, intent = _within_limits(agent, case, judgement.uses, snapshot)
+            answer = _store(agent, intent, judgement.uses, body, snapshot, idempotency_key, request_digest)
+            if snapshot.rules.shadows and answer.intent_id == intent.pk:
+                shadowing.observe(intent, case.facts, judgement, snapshot.rules.shadows)
+            return answer
     except IntegrityError:
         # The same key was answered while this request was on its way: its answer is this one's too.
         if idempotency_key and (earlier := _earlier_answer(agent, idempotency_key, request_digest)):
@@ -67,18 +70,24 @@ def propose(
 # --- the intent that the proposal makes ----------------------------------------------------------------------------
 
 
-def _draft(agent: AgentInForce, proposal: Proposal, snapshot: Snapshot) -> Intent:
-    if proposal.action in snapshot.rules.unreadable_action_types:
-        raise Problem("unavailable", f"The action type of {proposal.action} cannot be read; an operator must mend it.")
-    version_id, action_type = snapshot.action_types.get(proposal.action, (None, None))
-    derived = _check_payload(action_type, proposal)
-    target = derived.target if "target" in derived.names else proposal.target
-    records = derived.records if "records" in derived.names else proposal.records
-    value = derived.value if "value" in derived.names else proposal.value
-    mode = _execution_mode(action_type, proposal)
-    verdict, requirement, expires_in = _verdict(
-        agent, proposal, snapshot, action_type, derived, target=target, records=records, value=value, mode=mode
-    )
+def _within_limits(
+    agent: AgentInForce, case: Case, uses: tuple[Use, ...], snapshot: Snapshot
+) -> tuple[Judgement, Intent]:
+    """The last word where limits bear on the intent: nobody else counts under them until this is stored."""
+    usage = limits.hold(uses, now=snapshot.now)
+    judgement = judging.judge(snapshot.policies, case.facts, usage=usage, unreadable=snapshot.rules.unreadable_policies)
+    return judgement, _draft(agent, case, judgement, snapshot, usage=usage)
+
+
+def _draft(
+    agent: AgentInForce,
+    case: Case,
+    judgement: Judgement,
+    snapshot: Snapshot,
+    *,
+    usage: Mapping[str, Any] | None = None,
+) -> Intent:
+    proposal, facts = case.proposal, case.facts
     intent_id = ids.new("int", at=snapshot.now)
     document = canonical.intent(
         id=intent_id,
@@ -87,24 +96,27 @@ def _draft(agent: AgentInForce, proposal: Proposal, snapshot: Snapshot) -> Inten
         payload=proposal.payload,
         summary=proposal.summary,
         context=proposal.context,
-        target=target,
+        target=facts.target,
         tags=proposal.tags,
-        records=records,
-        value=value,
+        records=facts.records,
+        value=facts.value,
         on_behalf_of=proposal.on_behalf_of,
-        execution_mode=mode.value,
+        execution_mode=facts.execution_mode,
     )
     text = canonical.dumps(document)
-    claims = _claims(proposal)
+    claims = case.claims
     assessed = risk.assess(
         environment=agent.environment,
-        records=records,
-        value=value,
-        registered=action_type is not None,
-        irreversible=_is_irreversible(action_type),
-        contradicted=[name for name in derived.names if name in claims and claims[name] != document[name]],
+        records=facts.records,
+        value=facts.value,
+        registered=case.action_type is not None,
+        irreversible=_is_irreversible(case.action_type),
+        contradicted=[name for name in case.derived if name in claims and claims[name] != document[name]],
     )
-    status = STATUS_OF_EFFECT[verdict["effect"]]
+    status = STATUS_OF_EFFECT[judgement.effect]
+    unreadable = snapshot.rules.unreadable_policies
+    inputs = judging.inputs(snapshot.policies, facts, judgement, usage=usage, unreadable=unreadable)
+    verdict = {**judgement.verdict, "inputs": inputs}
     intent = Intent(
         id=intent_id,
         agent_id=agent.id,
@@ -112,128 +124,34 @@ def _draft(agent: AgentInForce, proposal: Proposal, snapshot: Snapshot) -> Inten
         owner_id=agent.owner_id,
         action=proposal.action,
         status=status,
-        execution_mode=mode,
+        execution_mode=facts.execution_mode,
         canonical=text.decode(),
         digest=canonical.digest(text),
         # The id is made here and cannot stand anywhere else in the text.
         fingerprint=canonical.digest(text.replace(intent_id.encode(), b"")),
-        target=target,
-        records=records,
-        value_amount=as_decimal(value),
-        value_currency=value["currency"] if value else None,
+        target=facts.target,
+        records=facts.records,
+        value_amount=as_decimal(facts.value),
+        value_currency=facts.value["currency"] if facts.value else None,
         claims=claims,
-        derived=list(derived.names),
+        derived=list(case.derived),
         verdict=verdict,
         verdict_digest=integrity.digest_of(verdict),
-        requirement=requirement,
-        requirement_digest=integrity.digest_of(requirement),
+        requirement=judgement.requirement,
+        requirement_digest=integrity.digest_of(judgement.requirement),
         policy_version_id=snapshot.policy_versions.get(verdict["policy"]),
-        action_type_version_id=version_id,
-        action_type_digest=action_type.digest if action_type else None,
+        action_type_version_id=case.version_id,
+        action_type_digest=case.action_type.digest if case.action_type else None,
         risk_score=assessed.score,
         risk_level=assessed.level,
         risk_reasons=assessed.reasons,
         supersedes_id=proposal.supersedes,
         created_at=snapshot.now,
-        expires_at=snapshot.now + timedelta(seconds=expires_in),
+        expires_at=snapshot.now + case.lasts(judgement),
         decided_at=None if status == Status.PENDING_APPROVAL else snapshot.now,
     )
     intent.__dict__["document"] = document
     return intent
-
-
-def _check_payload(action_type: ActionType | None, proposal: Proposal) -> Derived:
-    if action_type is None:
-        return Derived(records=None, value=None, target=None, errors=[], names=())
-    if violations := action_type.validate(proposal.payload):
-        raise invalid([{"path": "/payload" + one.path, "detail": one.message} for one in violations])
-    return action_type.derive(proposal.payload)
-
-
-def _execution_mode(action_type: ActionType | None, proposal: Proposal) -> ExecutionMode:
-    has_executor = action_type is not None and action_type.executor is not None
-    if proposal.execution_mode is None:
-        return ExecutionMode.PORTAL if has_executor else ExecutionMode.AGENT
-    if proposal.execution_mode == ExecutionMode.PORTAL and not has_executor:
-        raise Problem(
-            "no-executor",
-            f'The portal has no executor for {proposal.action}. Send "agent" and carry it out with a claim, or leave '
-            "execution_mode out.",
-            path="/execution_mode",
-        )
-    return ExecutionMode(proposal.execution_mode)
-
-
-def _verdict(
-    agent: AgentInForce,
-    proposal: Proposal,
-    snapshot: Snapshot,
-    action_type: ActionType | None,
-    derived: Derived,
-    *,
-    target: str | None,
-    records: int | None,
-    value: Mapping[str, str] | None,
-    mode: ExecutionMode,
-) -> tuple[dict[str, Any], dict[str, Any] | None, int]:
-    """The verdict, the requirement where it asks, and the seconds until the intent expires."""
-    if proposal.policy is not None and proposal.policy not in snapshot.policy_versions:
-        raise invalid(
-            [{"path": "/policy", "detail": "No policy of this name is in force; leave it out or correct it."}]
-        )
-    said = snapshot.policies.evaluate(
-        action=proposal.action,
-        payload=proposal.payload,
-        agent=agent.trusted_attributes(),
-        context=proposal.context,
-        target=target,
-        tags=proposal.tags,
-        records=records,
-        value=value,
-        summary=proposal.summary,
-        on_behalf_of=proposal.on_behalf_of,
-        execution_mode=mode.value,
-        now=snapshot.now,
-        policy=proposal.policy,
-    )
-    verdict: dict[str, Any] = {
-        "effect": said.effect,
-        "policy": said.policy,
-        "version": said.version,
-        "rule": said.rule,
-        "reason": said.reason,
-    }
-    requirement = said.requirement
-    for doubt in _doubts(snapshot, action_type, derived, by_default=said.effect == "allow" and said.rule == "default"):
-        if verdict["effect"] == "allow":
-            verdict["effect"], requirement = "require_approval", ONE_REVIEWER
-        if verdict["effect"] == "require_approval":
-            verdict["reason"] = f"{verdict['reason']}; {doubt}" if verdict["reason"] else doubt
-    if verdict["effect"] != "require_approval":
-        requirement = None
-    else:
-        requirement = {"all_of": (requirement or ONE_REVIEWER)["all_of"]}
-        verdict["trace"] = [dict(step) for step in said.trace[:TRACE_KEPT]]
-    asked = [proposal.expires_in, (said.requirement or {}).get("expires_in")]
-    shortest = min([seconds for seconds in asked if seconds], default=settings.ZEHRAVA_EXPIRES_IN)
-    return verdict, requirement, min(shortest, settings.ZEHRAVA_EXPIRES_IN_MAX)
-
-
-def _doubts(snapshot: Snapshot, action_type: ActionType | None, derived: Derived, *, by_default: bool) -> list[str]:
-    """Why an allow may not stand (promise 1): a person has to look."""
-    doubts = [
-        f"policy {name} is in force but cannot be read: {reason}"
-        for name, reason in sorted(snapshot.rules.unreadable_policies.items())
-    ]
-    doubts += [f"the action type could not derive {error}" for error in derived.errors]
-    if action_type is None and by_default:
-        doubts.append("no default allows an action without an action type")
-    return doubts
-
-
-def _claims(proposal: Proposal) -> dict[str, Any]:
-    claims = {"target": proposal.target, "records": proposal.records, "value": proposal.value}
-    return {name: claim for name, claim in claims.items() if claim is not None}
 
 
 def _is_irreversible(action_type: ActionType | None) -> bool:
@@ -246,14 +164,13 @@ def _is_irreversible(action_type: ActionType | None) -> bool:
 def _store(
     agent: AgentInForce,
     intent: Intent,
+    uses: tuple[Use, ...],
     body: Any,
     snapshot: Snapshot,
     idempotency_key: str | None,
     request_digest: str,
 ) -> Answer:
-    if idempotency_key:
-        _take_key(agent, idempotency_key)
-    elif intent.status == Status.PENDING_APPROVAL and (twin := _pending_twin(intent, body)):
+    if not idempotency_key and intent.status == Status.PENDING_APPROVAL and (twin := _pending_twin(intent, body)):
         return Answer(200, _encode(representation.represent([twin])[0]), False, twin.pk)
     if intent.supersedes_id:
         _supersede(agent, intent.supersedes_id, by=intent)
@@ -268,7 +185,11 @@ def _store(
         "in_force": str(snapshot.version),
         "supersedes": intent.supersedes_id,
     }
+    if uses and (counted := limits.facts(uses)):
+        facts["limits"] = counted
     lifecycle.admit(intent, by=agent.actor, facts=facts)
+    if uses:
+        limits.count(uses, intent, at=intent.created_at)
     document = _encode(representation.represent_new(intent))
     if idempotency_key:
         kept = IdempotencyKey(
@@ -335,9 +256,11 @@ def _pending_twin(intent: Intent, body: Mapping[str, Any]) -> Intent | None:
     )
     if body.get("expires_in") is not None:
         twins = twins.filter(expires_at__lte=intent.expires_at)
-    if body.get("policy") is not None:
-        twins = twins.filter(verdict_digest=intent.verdict_digest)
-    return twins.order_by("id").first()
+    found = twins.order_by("id")
+    if body.get("policy") is None:
+        return found.first()
+    said = [intent.verdict[part] for part in judging.SAID]
+    return next((twin for twin in found if [twin.verdict[part] for part in judging.SAID] == said), None)
 
 
 def _supersede(agent: AgentInForce, old_id: str, *, by: Intent) -> None:

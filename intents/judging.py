@@ -1,0 +1,196 @@
+"""What policy says of an intent, from facts alone: the same for a proposal, a draft in shadow and a look back.
+
+Nothing here reads the database or the clock, so that a verdict can be worked out again from what is stored of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from intents.models import Intent
+from zehrava.policy import ALLOW, ASK, PolicySet, Verdict
+from zehrava.policy.limits import Use, plain
+from zehrava.policy.verdicts import DEFAULT_RULE
+
+ONE_REVIEWER: dict[str, Any] = {"all_of": [{"group": "reviewers", "count": 1}]}
+SAID = ("effect", "policy", "version", "rule", "reason")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """All that a verdict depends on besides the policies and what is used of their limits.
+
+    `agent` are its trusted attributes, `named` the policy that it asked for besides. `doubts` are reasons why no allow
+    may stand, such as what an action type could not derive; `registered` is whether the action has an action type.
+    """
+
+    action: str
+    payload: Any
+    agent: Mapping[str, Any]
+    context: Mapping[str, Any]
+    target: str | None
+    tags: Iterable[str]
+    records: int | None
+    value: Mapping[str, str] | None
+    summary: str | None
+    on_behalf_of: str | None
+    execution_mode: str
+    now: datetime
+    named: str | None = None
+    doubts: tuple[str, ...] = ()
+    registered: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What policy says: `verdict` with effect, policy, version, rule and reason; `requirement` where it asks.
+
+    `expires_in` are the seconds that policy gives an ask, None where it does not say. `uses` are the limits that bear
+    on the intent; without usage, those whose usage is wanted. `consulted` are name and version of the policies that
+    cover it. `said` is the engine's own word, before any doubt, with the trace.
+    """
+
+    verdict: dict[str, Any]
+    requirement: dict[str, Any] | None
+    expires_in: int | None
+    uses: tuple[Use, ...]
+    consulted: tuple[tuple[str, int], ...]
+    said: Verdict
+
+    @property
+    def effect(self) -> str:
+        return self.verdict["effect"]
+
+
+def judge(
+    policies: PolicySet,
+    facts: Facts,
+    *,
+    usage: Mapping[str, Any] | None = None,
+    unreadable: Mapping[str, str] | None = None,
+) -> Judgement:
+    """What these policies say of these facts; never raises, for whatever goes wrong is an ask (promise 1).
+
+    `usage` is what is used of each limit in `uses` of an earlier judgement without it; a rule with limits asks until
+    then. `unreadable` names policies that are in force and cannot be read, and why.
+    """
+    said = policies.evaluate(
+        action=facts.action,
+        payload=facts.payload,
+        agent=facts.agent,
+        context=facts.context,
+        target=facts.target,
+        tags=facts.tags,
+        records=facts.records,
+        value=facts.value,
+        summary=facts.summary,
+        on_behalf_of=facts.on_behalf_of,
+        execution_mode=facts.execution_mode,
+        usage=usage,
+        now=facts.now,
+        policy=facts.named,
+    )
+    verdict: dict[str, Any] = {
+        "effect": said.effect,
+        "policy": said.policy,
+        "version": said.version,
+        "rule": said.rule,
+        "reason": said.reason,
+    }
+    requirement = said.requirement
+    for doubt in _doubts(facts, unreadable or {}, by_default=said.effect == ALLOW and said.rule == DEFAULT_RULE):
+        if verdict["effect"] == ALLOW:
+            verdict["effect"], requirement = ASK, ONE_REVIEWER
+        if verdict["effect"] == ASK:
+            verdict["reason"] = f"{verdict['reason']}; {doubt}" if verdict["reason"] else doubt
+    asks = verdict["effect"] == ASK
+    return Judgement(
+        verdict=verdict,
+        requirement=_without_expiry(requirement) if asks else None,
+        expires_in=(said.requirement or {}).get("expires_in"),
+        uses=said.limits if verdict["effect"] == said.effect else _uncounted(said.limits),
+        consulted=said.consulted,
+        said=said,
+    )
+
+
+def inputs(
+    policies: PolicySet,
+    facts: Facts,
+    judgement: Judgement,
+    *,
+    usage: Mapping[str, Any] | None = None,
+    unreadable: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """What a verdict was worked out from and no other column keeps, as JSON: `facts_of` and `explaining` read it."""
+    kept: dict[str, Any] = {"agent": dict(facts.agent), "policies": dict(judgement.consulted)}
+    if usage is not None:
+        kept["usage"] = {limit: plain(used) for limit, used in usage.items()}
+    if facts.named is not None:
+        kept["named"] = facts.named
+    if facts.doubts:
+        kept["doubts"] = list(facts.doubts)
+    if unreadable:
+        kept["unreadable"] = dict(unreadable)
+    if policies.default != ASK:
+        kept["default"] = policies.default
+    return kept
+
+
+def facts_of(intent: Intent) -> Facts:
+    """The facts that a stored intent was judged by.
+
+    Of an intent from before verdicts kept their inputs, the agent's attributes are those of today.
+    """
+    document = intent.document
+    kept = intent.verdict.get("inputs") or {}
+    return Facts(
+        action=document["action"],
+        payload=document["payload"],
+        agent=kept.get("agent") or _agent_today(intent),
+        context=document["context"],
+        target=document["target"],
+        tags=document["tags"],
+        records=document["records"],
+        value=document["value"],
+        summary=document["summary"],
+        on_behalf_of=document["on_behalf_of"],
+        execution_mode=document["execution_mode"],
+        now=intent.created_at,
+        named=kept.get("named"),
+        doubts=tuple(kept.get("doubts") or ()),
+        registered=intent.action_type_version_id is not None,
+    )
+
+
+def _doubts(facts: Facts, unreadable: Mapping[str, str], *, by_default: bool) -> list[str]:
+    """Why an allow may not stand (promise 1): a person has to look."""
+    doubts = [f"policy {name} is in force but cannot be read: {reason}" for name, reason in sorted(unreadable.items())]
+    doubts += facts.doubts
+    if by_default and not facts.registered:
+        doubts.append("no default allows an action without an action type")
+    return doubts
+
+
+def _without_expiry(requirement: Mapping[str, Any] | None) -> dict[str, Any]:
+    # The intent's own deadline is what counts; everything else that was asked for is kept.
+    return {name: value for name, value in (requirement or ONE_REVIEWER).items() if name != "expires_in"}
+
+
+def _uncounted(uses: tuple[Use, ...]) -> tuple[Use, ...]:
+    return tuple(replace(use, counts=False) for use in uses)
+
+
+def _agent_today(intent: Intent) -> dict[str, Any]:
+    agent = intent.agent
+    return {
+        "id": agent.id,
+        "name": agent.name,
+        "owner": agent.owner.get_username(),
+        "environment": agent.environment,
+        "tier": agent.tier,
+        "labels": agent.labels,
+    }
