@@ -1,0 +1,128 @@
+"""Many people at the same request at the same moment: one activation, one outcome, nobody twice."""
+
+import json
+from collections import Counter
+
+import pytest
+
+from tests.crowd import at_once
+
+GOOD = "name: refunds\\nmatch: {actions: [stripe.refund]}\\nrules: [{id: all, effect: allow}]\\n"
+ARRANGE = f"""
+from intents import activation, documents
+from intents.models import Policy, PolicyVersion
+from tests.factories import ARRANGER, make_user
+from zehrava_site import roles
+roles.install()
+people = [make_user(f"author-{{n}}", "policy_authors") for n in range(7)]
+with __import__("django.test", fromlist=["override_settings"]).override_settings(ZEHRAVA_POLICY_SECOND_PERSON=False):
+    documents.save_policy("{GOOD}", by=ARRANGER, user=None)
+versions = [
+    documents.save_policy("{GOOD}" + f"description: draft {{n}}\\n", by=ARRANGER, user=None, activate=False)
+    for n in range(6)
+]
+"""
+SETUP = """
+from django.contrib.auth.models import User
+from intents import activation
+from intents.models import ActivationRequest, Policy, PolicyVersion
+from zehrava.problems import Problem
+me = User.objects.get(username=f"author-{number}")
+"""
+
+
+@pytest.fixture
+def portal(start_portal):
+    portal = start_portal(web=0, ZEHRAVA_POLICY_SECOND_PERSON="true")
+    portal.shell(ARRANGE)
+    return portal
+
+
+def story(portal) -> Counter:
+    found = portal.shell("""
+import json
+from audit.models import Event
+from intents.models import ActivationRequest, Policy
+events = list(Event.objects.filter(type__startswith="policy.").values_list("type", flat=True))
+states = list(ActivationRequest.objects.values_list("state", flat=True))
+print(json.dumps([*events, *states, f"in force {Policy.objects.get().active.number}"]))
+""")
+    return Counter(json.loads(found))
+
+
+def test_of_many_who_confirm_at_once_exactly_one_does(portal):
+    portal.shell("""
+from django.contrib.auth.models import User
+from intents import activation
+from intents.models import PolicyVersion
+version = PolicyVersion.objects.get(number=3)
+activation.ask(version.policy, version, by=User.objects.get(username="author-6"), reason="why")
+""")
+    said = at_once(
+        portal,
+        SETUP
+        + """
+request = ActivationRequest.objects.get()
+# GO
+try:
+    activation.confirm(request, by=me, digest=request.version.digest)
+    said = "confirmed"
+except Problem as problem:
+    said = problem.kind
+""",
+    )
+    assert Counter(said) == {"confirmed": 1, "conflict": 5}
+    found = story(portal)
+    assert found["policy.activated"] == 2
+    assert found["policy.activation_confirmed"] == found["confirmed"] == found["in force 3"] == 1
+
+
+def test_of_many_who_ask_at_once_one_request_waits(portal):
+    said = at_once(
+        portal,
+        SETUP
+        + """
+version = PolicyVersion.objects.get(number=number + 2)
+# GO
+try:
+    activation.ask(version.policy, version, by=me, reason="why")
+    said = "asked"
+except Problem as problem:
+    said = problem.kind
+""",
+    )
+    assert Counter(said) == {"asked": 1, "conflict": 5}
+    found = story(portal)
+    assert found["policy.activation_requested"] == found["open"] == found["in force 1"] == 1
+
+
+def test_confirmed_refused_and_withdrawn_at_once_ends_one_way(portal):
+    portal.shell("""
+from django.contrib.auth.models import User
+from intents import activation
+from intents.models import PolicyVersion
+version = PolicyVersion.objects.get(number=3)
+activation.ask(version.policy, version, by=User.objects.get(username="author-0"), reason="why")
+""")
+    said = at_once(
+        portal,
+        SETUP
+        + """
+request = ActivationRequest.objects.get()
+# GO
+try:
+    if number == 0:
+        activation.withdraw(request, by=me)
+    elif number % 2:
+        activation.refuse(request, by=me, reason="no")
+    else:
+        activation.confirm(request, by=me, digest=request.version.digest)
+    said = "settled"
+except Problem as problem:
+    said = problem.kind
+""",
+    )
+    assert Counter(said) == {"settled": 1, "conflict": 5}
+    found = story(portal)
+    assert found["open"] == 0
+    assert found["in force 3"] == found["confirmed"] == found["policy.activation_confirmed"]
