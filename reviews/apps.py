@@ -7,9 +7,10 @@ class ReviewsConfig(AppConfig):
 
     def ready(self) -> None:
         from audit import verification
-        from intents import representation
-        from reviews import decisions, events  # noqa: F401  (registers the ledger's event types)
+        from intents import policy_warnings, representation
+        from reviews import decisions, events, fillable  # noqa: F401  (registers the ledger's event types)
         from reviews.representation import decisions_of
 
         representation.provide_decisions(decisions_of)
+        policy_warnings.register(fillable.warnings_of)
         verification.register(decisions.unlike_their_digests)

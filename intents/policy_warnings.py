@@ -1,0 +1,72 @@
+"""What people should know about a policy before it counts. Warnings only: none of this keeps a policy from being saved.
+
+What the engine's own lint finds, and what other apps know about the people and pages behind it: they register a check.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from intents import documents, in_force
+from intents.models import PolicyVersion
+from zehrava.policy import Policy
+from zehrava.policy.errors import DocumentError
+
+logger = logging.getLogger(__name__)
+
+Check = Callable[[Policy], Iterable[str]]
+_checks: list[Check] = []
+
+
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """One thing to know: `level` is warning or note, `line` its place in the document, from 1, where it has one."""
+
+    level: str
+    message: str
+    line: int | None = None
+
+    def __str__(self) -> str:
+        return f"line {self.line}: {self.message}" if self.line else self.message
+
+
+def register(check: Check) -> None:
+    """Add a check: it takes a policy and says in sentences what to know about it."""
+    _checks.append(check)
+
+
+def warnings_of(version: PolicyVersion) -> list[Warned]:
+    """Everything worth knowing about a version as if it were in force: warnings first, then by line."""
+    try:
+        policy = documents.parse_policy(version.text, version=version.number)
+    except DocumentError as error:
+        return [Warned("warning", f"This version can no longer be read: {error}. Nothing is allowed by it.")]
+    found = [Warned("warning", message) for check in _checks for message in _said(check, policy)]
+    found += _lint(policy)
+    return sorted(found, key=lambda warned: (warned.level != "warning", warned.line or 0))
+
+
+def _said(check: Check, policy: Policy) -> list[str]:
+    try:
+        return list(check(policy))
+    except Exception:
+        # A warning is worth less than being able to save and read policies.
+        logger.exception("a check of policies failed on %s", policy.name)
+        return ["One of the checks failed on this policy; the log says why. The policy itself works as it is written."]
+
+
+def _lint(policy: Policy) -> list[Warned]:
+    """What lint says of this policy beside those in force."""
+    try:
+        from zehrava.policy.linting import lint
+
+        now = in_force.current()
+        others = [other for other in now.policies.policies if other.name != policy.name]
+        types = {name: action_type for name, (_, action_type) in now.action_types.items()}
+        findings = lint([*others, policy], types)
+    except Exception:
+        logger.exception("lint failed on %s", policy.name)
+        return [Warned("note", "Lint could not read this policy; the log says why. It works as it is written.")]
+    return [Warned(one.level, one.message, one.line) for one in findings if one.policy == policy.name]
