@@ -11,7 +11,8 @@ from typing import Any
 from .approvals import read_approval
 from .cases import Case, read_cases, run
 from .conditions import Condition, ConditionError
-from .errors import DocumentError, PolicyError
+from .costs import MAX_CASE_COST, MAX_CASES_COST, MAX_PATTERNS_COST, condition_cost, patterns_cost, weight
+from .errors import MOST_ERRORS, DocumentError, Fault, PolicyError
 from .globs import compile_glob
 from .limits import Limit, read_limits
 from .reasons import Template
@@ -189,8 +190,13 @@ def _read_match(shape: Shape, value: Any) -> Match:
 def _read_rules(shape: Shape, value: Any, expires_in: int | None) -> tuple[Rule, ...]:
     rules: list[Rule] = []
     seen: dict[str, int] = {}
+    patterns = 0
     for index, entry in enumerate(shape.items(value, "rules", most=MAX_RULES)):
         path = join("rules", index)
+        patterns += _patterns(entry)
+        if patterns > MAX_PATTERNS_COST:
+            shape.fault(path, "the patterns up to here are too costly to compile together; split the policy")
+            break
         rule = _read_rule(shape, entry, path, expires_in)
         if isinstance(entry, dict) and isinstance(entry.get("id"), str):
             if entry["id"] in seen:
@@ -227,11 +233,21 @@ def _read_rule(shape: Shape, value: Any, path: str, expires_in: int | None) -> R
     return Rule(identifier, effect, condition, reason, requirement, limits)
 
 
+def _patterns(rule: Any) -> int:
+    """What the patterns of a rule cost; what cannot be read is refused when the condition is."""
+    when = rule.get("when") if isinstance(rule, dict) else None
+    try:
+        return patterns_cost(when) if isinstance(when, str) else 0
+    except ConditionError:
+        return 0
+
+
 def _read_condition(shape: Shape, value: Any, path: str) -> Condition | None:
     if not isinstance(value, str):
         shape.fault(path, "must be a condition written as a string; leave `when` out for a rule that always holds")
         return None
     try:
+        patterns_cost(value)
         return Condition.parse(value)
     except ConditionError as error:
         shape.fault(path, str(error))
@@ -251,8 +267,25 @@ def read_template(shape: Shape, value: Any, path: str, roots: frozenset[str]) ->
 
 
 def _run_tests(policy: Policy) -> None:
+    """Run the policy's own tests, up to ``MOST_ERRORS`` failures and as far as their work stays bounded."""
     from .evaluation import PolicySet
 
-    failures = run(PolicySet([policy]), policy.tests)
-    if failures:
-        raise PolicyError([failure.fault for failure in failures])
+    policies = PolicySet([policy])
+    costs = [condition_cost(rule.condition.source) for rule in policy.rules if rule.condition]
+    once = len(policy.rules) + len(policy.limit_names) + sum(each for each, _ in costs)
+    per_weight = 1 + len(policy.match.tags or ()) + sum(each for _, each in costs)
+    faults: list[Fault] = []
+    spent = 0
+    for case in policy.tests:
+        cost = once + per_weight * weight(case.intent)
+        spent += cost
+        if cost > MAX_CASE_COST or spent > MAX_CASES_COST:
+            what = "this test is" if cost > MAX_CASE_COST else "the tests up to here are"
+            reason = f"{what} too much work for {len(policy.rules)} rules; write smaller intents, or split the policy"
+            faults.append(Fault(case.path, reason, case.line, case.column))
+            break
+        faults += [failure.fault for failure in run(policies, [case])]
+        if len(faults) >= MOST_ERRORS:
+            break
+    if faults:
+        raise PolicyError(faults)
