@@ -7,7 +7,8 @@ class IntentsConfig(AppConfig):
 
     def ready(self) -> None:
         from audit import verification
-        from intents import backtesting, events, integrity  # noqa: F401  (registers the ledger's event types)
+        from intents import backtesting, events, integrity, limit_keeping  # noqa: F401  (registers the ledger's event types)
 
         verification.register(integrity.contents_unlike_their_digests)
         verification.register(backtesting.altered)
+        verification.register(limit_keeping.unlike_the_ledger)

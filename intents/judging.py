@@ -12,7 +12,7 @@ from typing import Any
 
 from intents.models import Intent
 from zehrava.policy import ALLOW, ASK, PolicySet, Verdict
-from zehrava.policy.limits import Use, plain
+from zehrava.policy.limits import Use
 from zehrava.policy.verdicts import DEFAULT_RULE
 
 ONE_REVIEWER: dict[str, Any] = {"all_of": [{"group": "reviewers", "count": 1}]}
@@ -128,7 +128,7 @@ def inputs(
     """What a verdict was worked out from and no other column keeps, as JSON: `facts_of` and `explaining` read it."""
     kept: dict[str, Any] = {"agent": dict(facts.agent), "policies": dict(judgement.consulted)}
     if usage is not None:
-        kept["usage"] = {limit: plain(used) for limit, used in usage.items()}
+        kept["usage"] = dict(usage)
     if facts.named is not None:
         kept["named"] = facts.named
     if facts.doubts:

@@ -40,7 +40,7 @@ _SUM_ON_SQLITE = (
 )
 
 
-def hold(uses: Sequence[Use], *, now: datetime, namespace: str = "") -> dict[str, Decimal]:
+def hold(uses: Sequence[Use], *, now: datetime, namespace: str = "") -> dict[str, int | str]:
     """Lock the counters of these uses until the transaction ends, then read them: `read` says what is returned.
 
     Raises TransactionManagementError outside of a transaction, where a lock would end at once.
@@ -55,7 +55,7 @@ def hold(uses: Sequence[Use], *, now: datetime, namespace: str = "") -> dict[str
     return read(uses, now=now, namespace=namespace)
 
 
-def read(uses: Iterable[Use], *, now: datetime, namespace: str = "") -> dict[str, Decimal]:
+def read(uses: Iterable[Use], *, now: datetime, namespace: str = "") -> dict[str, int | str]:
     """How much is used of each limit, by its name, within its window before `now`; as `judge` takes it.
 
     One query. Without `hold` it may be out of date at once, which does where nothing is stored.
@@ -81,7 +81,7 @@ def read(uses: Iterable[Use], *, now: datetime, namespace: str = "") -> dict[str
             cursor.execute(" UNION ALL ".join(chunk), values[:marks])
             found |= {number: _total(sums) for number, *sums in cursor.fetchall()}
         values = values[marks:]
-    return {use.limit: found[number] for number, use in enumerate(wanted)}
+    return {use.limit: use.usage(found[number]) for number, use in enumerate(wanted)}
 
 
 _AT_ONCE = 200

@@ -15,7 +15,7 @@ from django.db.models import Q
 from django.db.models.functions import Coalesce, Now
 
 from audit import clock
-from intents import backtesting, doorbell, integrity, lifecycle, shadowing
+from intents import backtesting, doorbell, integrity, lifecycle, limit_keeping, shadowing
 from intents.models import Execution, ExecutionMode, ExecutionState, IdempotencyKey, Intent, Status
 
 logger = logging.getLogger(__name__)
@@ -30,6 +30,7 @@ def sweep() -> dict[str, int]:
         "lapsed": _each(_lapsed_executions(), _lapse),
         "sent_again": _each(_unclaimed_executions(), _send_again),
         "keys_dropped": _drop_old_keys(),
+        "uses_dropped": limit_keeping.drop_old(),
         "backtests_sent_again": backtesting.ring_again(),
         "measurements_dropped": backtesting.drop_old() + shadowing.drop_old(),
     }

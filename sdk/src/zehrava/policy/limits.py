@@ -94,7 +94,7 @@ class Limit:
         whom = [_whom(each, values) for each in self.per]
         counter = canonical.digest(canonical.dumps([policy, rule, self.measure, list(self.per), whom]))
         added = Decimal(1) if self.measure == COUNT else _summed(self.measure, self._summed, values)
-        return Use(self.name(policy, rule), counter, self.window, added, self.most)
+        return Use(self.name(policy, rule), counter, self.window, added, self.most, measure=self.measure)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +111,7 @@ class Use:
         used: what is used so far, or None where that is not known.
         over: whether the intent is above the bound.
         counts: whether it has to be counted once the intent is stored.
+        measure: ``count``, or the path of the amount that is summed.
     """
 
     limit: str
@@ -121,6 +122,11 @@ class Use:
     used: Decimal | None = None
     over: bool = False
     counts: bool = False
+    measure: str = COUNT
+
+    def usage(self, used: Decimal) -> int | str:
+        """What is used, as ``evaluate`` takes it and conditions read it: a count is an integer, a sum a string."""
+        return int(used) if self.measure == COUNT else plain(used)
 
     def against(self, usage: Mapping[str, Any] | None) -> Use:
         """The same, with what is used so far.
@@ -152,9 +158,9 @@ class Meter:
         # Per counter: when, and the total up to and with each use, so that a window costs two look-ups.
         self._counted: dict[str, tuple[list[datetime.datetime], list[Decimal]]] = {}
 
-    def usage(self, uses: Iterable[Use], now: datetime.datetime) -> dict[str, str]:
+    def usage(self, uses: Iterable[Use], now: datetime.datetime) -> dict[str, int | str]:
         """How much of each limit is used within its window before ``now``, as ``evaluate`` takes it."""
-        return {use.limit: plain(self._used(use, now)) for use in uses}
+        return {use.limit: use.usage(self._used(use, now)) for use in uses}
 
     def count(self, uses: Iterable[Use], now: datetime.datetime) -> None:
         """Count those of ``uses`` that count; two limits of one rule that count the same thing count it once.
