@@ -11,14 +11,16 @@ import datetime
 import logging
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import cel
 
-from .expressions import WALKS
+from .expressions import WALKS, Node, parse
 from .functions import FUNCTIONS, amount, members
+from .shortcuts import Shortcut, shortcut
 from .tokens import CONSTANTS, MAX_DEPTH, ConditionError, Token, compile_cel, literal_value, tokenise
+from .walks import MAX_STEPS, Product, products
 
 MAX_PATTERN = 200
 MAX_REPETITIONS = 64
@@ -100,13 +102,23 @@ class EvaluationError(Exception):
     """A condition gave no answer for this intent."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Condition:
-    """A compiled CEL expression; ``reads`` are the members it reads, as (variable, member or None for all of it)."""
+    """A compiled CEL expression.
+
+    Attributes:
+        reads: the members it reads, as (variable, member or None for all of it).
+        tree: how it is built.
+        variables: the names it may read.
+    """
 
     source: str
     reads: frozenset[tuple[str, str | None]]
-    program: Any
+    tree: Node = field(repr=False)
+    variables: frozenset[str] = field(repr=False)
+    program: Any = field(repr=False, compare=False)
+    _shortcut: Shortcut | None = field(repr=False, compare=False)
+    _products: tuple[Product, ...] = field(repr=False, compare=False)
 
     @classmethod
     def parse(cls, source: str, *, variables: frozenset[str] = POLICY_VARIABLES) -> Condition:
@@ -126,36 +138,62 @@ class Condition:
             raise ConditionError(f"unknown function {unknown[0]!r}")
         if rewritten != source:
             program = compile_cel(rewritten)
-        return cls(source, frozenset(reader.reads), program)
+        tree = parse(source)
+        return cls(source, frozenset(reader.reads), tree, variables, program, shortcut(tree), products(tree))
 
-    def value(self, environment: Any) -> Any:
+    def value(self, surroundings: Surroundings) -> Any:
         """What the expression gives.
 
         Raises:
             EvaluationError: when it gives nothing.
         """
+        for product in self._products:
+            if product.steps(surroundings.values) > MAX_STEPS:
+                raise EvaluationError(f"the lists are too long: a walk would take more than {MAX_STEPS} steps")
         try:
-            return self.program.execute(environment)
+            return self.program.execute(surroundings.context)
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:  # a panic in the library is a BaseException
             raise EvaluationError(_explain(error)) from None
 
-    def holds(self, environment: Any) -> bool:
+    def holds(self, surroundings: Surroundings) -> bool:
         """Whether the condition holds.
 
         Raises:
             EvaluationError: when it cannot be said, also when the result is neither true nor false.
         """
-        try:
-            value = self.program.execute(environment)
-        except (KeyboardInterrupt, SystemExit):
-            raise
-        except BaseException as error:
-            raise EvaluationError(_explain(error)) from None
+        if self._shortcut is not None:
+            said = self._shortcut(surroundings.values)
+            if said is not None:
+                return said
+        value = self.value(surroundings)
         if value is True or value is False:
             return value
         raise EvaluationError(f"the condition gives {_kind(value)}, not true or false")
+
+
+class Surroundings:
+    """What conditions are evaluated in, for one intent. What CEL needs of it is converted when it is first needed."""
+
+    __slots__ = ("_context", "_members", "values")
+
+    def __init__(self, values: Mapping[str, Any], members: tuple[tuple[str, tuple[str, ...] | None], ...]) -> None:
+        self.values = values
+        self._members = members
+        self._context: Any = None
+
+    @property
+    def context(self) -> Any:
+        if self._context is None:
+            variables = {}
+            for variable, wanted in self._members:
+                value = self.values[variable]
+                if wanted is not None and type(value) is dict:
+                    value = {member: value[member] for member in wanted if member in value}
+                variables[variable] = value
+            self._context = cel.Context(variables, _ENVIRONMENT_FUNCTIONS)
+        return self._context
 
 
 class Reads:
@@ -176,15 +214,9 @@ class Reads:
             (variable, None if wanted is None else tuple(sorted(wanted))) for variable, wanted in sorted(found.items())
         )
 
-    def environment(self, values: Mapping[str, Any]) -> Any:
-        """What the conditions are evaluated in: built once per intent, from values that ``check_json`` let pass."""
-        variables = {}
-        for variable, wanted in self.members:
-            value = values[variable]
-            if wanted is not None and type(value) is dict:
-                value = {member: value[member] for member in wanted if member in value}
-            variables[variable] = value
-        return cel.Context(variables, _ENVIRONMENT_FUNCTIONS)
+    def environment(self, values: Mapping[str, Any]) -> Surroundings:
+        """What the conditions are evaluated in: made once per intent, from values that ``check_json`` let pass."""
+        return Surroundings(values, self.members)
 
 
 _ENVIRONMENT_FUNCTIONS: dict[str, Callable[..., Any]] = {**FUNCTIONS, _WALK: members}
@@ -297,12 +329,6 @@ class _Reader:
         if variable.text in taken or variable.text.startswith("_"):
             raise ConditionError(f"{variable.text!r} is taken; give the loop another name")
         start = self._receiver(index - 2)
-        loops = [name for _, name in self.opened if name]
-        if loops and self.tokens[start].text not in (loops[-1], "["):
-            reason = (
-                f"a walk inside a walk must go over {loops[-1]!r} or a list written out, so that its cost stays bounded"
-            )
-            raise ConditionError(reason)
         self.inserts.append((self.tokens[start].at, 1, f"{_WALK}("))
         self.inserts.append((self.tokens[index - 1].at, 0, ")"))
 
@@ -402,9 +428,12 @@ def check_json(value: Any, what: str, *, depth: int = MAX_DEPTH) -> None:
         EvaluationError: naming ``what``.
     """
     kind = type(value)
-    if kind is str or value is None or kind is bool:
+    if kind is str:
+        if not value.isascii():
+            _check_text(value, what)
+    elif value is None or kind is bool:
         return
-    if kind is int:
+    elif kind is int:
         if not -9007199254740991 <= value <= 9007199254740991:
             raise EvaluationError(f"{what} holds a number beyond 2^53-1")
     elif kind is dict:
@@ -413,19 +442,29 @@ def check_json(value: Any, what: str, *, depth: int = MAX_DEPTH) -> None:
         for key, member in value.items():
             if type(key) is not str:
                 raise EvaluationError(f"{what} has a key that is not a string")
-            if type(member) is not str:
+            if not key.isascii():
+                _check_text(key, what)
+            if type(member) is not str or not member.isascii():
                 check_json(member, what, depth=depth - 1)
     elif kind is list or kind is tuple:
         if not depth:
             raise EvaluationError(f"{what} is nested deeper than {MAX_DEPTH}")
         for member in value:
-            if type(member) is not str:
+            if type(member) is not str or not member.isascii():
                 check_json(member, what, depth=depth - 1)
     elif kind is float:
         if not -9007199254740991 <= value <= 9007199254740991:
             raise EvaluationError(f"{what} holds a number that is infinite, not a number or beyond 2^53-1")
     else:
         raise EvaluationError(f"{what} holds a {kind.__name__}, which is not JSON")
+
+
+def _check_text(text: str, what: str) -> None:
+    """Half a surrogate pair is no character; nothing outside this process could hold it."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise EvaluationError(f"{what} holds text that is not Unicode") from None
 
 
 def utc(moment: datetime.datetime) -> datetime.datetime:

@@ -1,0 +1,137 @@
+"""What walks may cost: a condition may go over what an agent sends, not over the product of two such lists.
+
+CEL copies what a path leads through each time it is read: ``payload.items.all(i, i.sku == payload.order.sku)`` copies
+the whole order for each item. So what a walk reads besides its own element is weighed before CEL walks; beyond
+``MAX_STEPS`` the condition gives no answer, and somebody is asked. Walks inside walks stay within the element.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .expressions import ListOf, Node, Path, Walk
+from .tokens import ConditionError
+
+MAX_STEPS = 200_000
+MAX_WRITTEN = 64  # how often walks over lists written out may multiply one another
+
+_CHARACTERS = 64  # of a text are read in the time that one more value takes
+_FREE = 8  # values are read as fast as one, so that what is in proportion to the list is never refused
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """An outermost walk that reads more than the element it is at.
+
+    Attributes:
+        over: the paths that say what it goes over.
+        read: what it reads each time from outside.
+        back: what walks inside it read of the element that they do not go over, by its first member; None: all of it.
+        times: how often lists written out multiply the walks.
+        nested: whether there are walks inside it.
+    """
+
+    over: tuple[Path, ...]
+    read: tuple[Path, ...]
+    back: tuple[str | None, ...]
+    times: int
+    nested: bool
+
+    def steps(self, values: Mapping[str, Any]) -> int:
+        """About how many values CEL would look at or copy for this intent, besides going over the elements once."""
+        lists = [_find(path, path.steps, values) for path in self.over]
+        whole = self.nested or len(lists) > 1
+        elements = 1 + sum(_weight(value) if whole else _members(value) for value in lists)
+        read = sum(
+            _weight(_find(path, path.steps[:1], values)) * max(1, len(path.steps) - 1) - _FREE for path in self.read
+        )
+        for name in self.back:
+            parts = [
+                part.get(name) if name is not None and isinstance(part, dict) else part
+                for value in lists
+                for part in (value if isinstance(value, list) else ())
+            ]
+            read += max(map(_weight, parts), default=0) - _FREE
+        return elements * self.times * max(read, 0)
+
+
+def products(tree: Node) -> tuple[Product, ...]:
+    """What has to be weighed before ``tree`` is evaluated; mostly nothing.
+
+    Raises:
+        ConditionError: for walks inside walks whose cost cannot be bounded.
+    """
+    found = []
+    for walk in _outermost(tree):
+        times = _check(walk, ())
+        inner = [node for node in walk.body.walk() if isinstance(node, Walk)]
+        loops = {walk.variable, *(each.variable for each in inner)}
+        read = tuple(node for node in walk.body.walk() if isinstance(node, Path) and node.root not in loops)
+        back = {
+            node.steps[0] if node.root == walk.variable and node.steps else None
+            for each in inner
+            for node in each.body.walk()
+            if isinstance(node, Path) and node.root in loops - {each.variable}
+        }
+        if read or back:
+            over = tuple(node for node in walk.over.walk() if isinstance(node, Path))
+            found.append(Product(over, read, tuple(sorted(back, key=str)), times, bool(inner)))
+    return tuple(found)
+
+
+def _outermost(node: Node) -> Iterator[Walk]:
+    if isinstance(node, Walk):
+        yield from _outermost(node.over)
+        yield node
+        return
+    for child in node.children:
+        yield from _outermost(child)
+
+
+def _check(walk: Walk, loops: tuple[str, ...]) -> int:
+    """How often lists written out multiply the walks below ``walk``, itself included."""
+    written = [len(node.children) for node in walk.over.walk() if isinstance(node, ListOf)]
+    roots = {node.root for node in walk.over.walk() if isinstance(node, Path)}
+    if loops and not roots <= {loops[-1]}:
+        raise ConditionError(
+            f"a walk inside a walk must go over {loops[-1]!r} or a list written out, so that its cost stays bounded"
+        )
+    below = max((_check(each, (*loops, walk.variable)) for each in _outermost(walk.body)), default=1)
+    times = below * max([1, *written]) if loops or below > 1 else below
+    if times > MAX_WRITTEN:
+        raise ConditionError(
+            f"walks over lists written out inside one another go more than {MAX_WRITTEN} rounds; split the rule"
+        )
+    return times
+
+
+def _find(path: Path, steps: tuple[str, ...], values: Mapping[str, Any]) -> Any:
+    value = values.get(path.root)
+    for step in steps:
+        if not isinstance(value, dict):
+            return None
+        value = value.get(step)
+    return value
+
+
+def _members(value: Any) -> int:
+    return len(value) if isinstance(value, dict | list) else 1
+
+
+def _weight(value: Any) -> int:
+    """How many values it holds, itself included; long texts count for more."""
+    total = 0
+    waiting = [value]
+    while waiting:
+        value = waiting.pop()
+        total += 1
+        if isinstance(value, str):
+            total += len(value) // _CHARACTERS
+        elif isinstance(value, dict):
+            total += len(value)  # the keys
+            waiting.extend(value.values())
+        elif isinstance(value, list | tuple):
+            waiting.extend(value)
+    return total
