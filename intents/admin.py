@@ -1,3 +1,4 @@
 """The admin pages of this app; intents themselves are shown by the approval desk, in `reviews`."""
 
-from intents import agent_admin, document_admin, execution_admin  # noqa: F401  (each registers its pages)
+# Each registers its pages.
+from intents import action_type_admin, agent_admin, execution_admin, policy_admin  # noqa: F401

@@ -1,15 +1,14 @@
-"""Policies and action types in the admin: YAML checked on save, versions to read and to bring into force."""
+"""What the admin pages of policies and action types share: YAML checked on save, drafts, versions to activate."""
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
-from django.core.paginator import Paginator
+from django.core.paginator import Page, Paginator
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
@@ -19,42 +18,13 @@ from unfold.decorators import display
 from unfold.widgets import UnfoldAdminTextareaWidget
 
 from audit.text import visible
-from intents import documents
+from intents import document_versions
+from intents.document_versions import Standing
 from intents.governed_admin import GovernedAdmin, Question, person, require
-from intents.models import ActionType, Policy
 from zehrava.policy.errors import DocumentError
+from zehrava.policy.strict_yaml import MAX_BYTES
 
-VERSIONS_PER_PAGE = 25
-
-POLICY_EXAMPLE = """\
-name: refunds
-description: Money going out
-match:
-  actions: ["stripe.refund"]
-rules:
-  - id: large
-    when: amount(payload.amount) > amount("500")
-    effect: require_approval
-    approval:
-      all_of: [{group: finance}]
-      expires_in: 15m
-  - id: small
-    effect: allow
-default: require_approval
-tests:
-  - payload: {amount: "20.00"}
-    expect: {effect: allow, rule: small}
-"""
-
-ACTION_TYPE_EXAMPLE = """\
-name: support.reply
-title: Answer a customer
-schema:
-  type: object
-  required: [ticket, body]
-executor: noop
-safe_to_repeat: true
-"""
+VERSIONS_PER_PAGE = 20
 
 
 class DocumentForm(forms.ModelForm):
@@ -64,9 +34,18 @@ class DocumentForm(forms.ModelForm):
         label="YAML",
         strip=False,
         widget=UnfoldAdminTextareaWidget(
-            attrs={"rows": 26, "class": "zhr-code", "spellcheck": "false", "autocapitalize": "off", "wrap": "off"}
+            attrs={
+                "rows": 26,
+                "class": "zhr-code",
+                "spellcheck": "false",
+                "autocapitalize": "off",
+                "wrap": "off",
+                "data-zhr-bytes": MAX_BYTES,
+            }
         ),
     )
+    # The newest version when the page was opened: who saves upon somebody else's is told once.
+    seen = forms.IntegerField(required=False, widget=forms.HiddenInput)
     parse: Callable[[str], Any]
     noun: str
 
@@ -75,10 +54,13 @@ class DocumentForm(forms.ModelForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if self.instance.pk and not self.is_bound:
-            newest = self.instance.versions.first()
-            version = self.instance.active or newest
-            self.initial["text"] = version.text if version else ""
+        newest = self.instance.versions.first() if self.instance.pk else None
+        self.newest = newest
+        if newest and not self.is_bound:
+            # A draft is what somebody is working on; an older version that was brought back is what counts.
+            standing = document_versions.standing_of(self.instance)
+            shown = standing.draft or self.instance.active or newest
+            self.initial |= {"text": shown.text, "seen": newest.number}
 
     def clean_text(self) -> str:
         # Browsers send line ends as CRLF, whatever was typed or pasted; the digest is over what is stored.
@@ -96,26 +78,23 @@ class DocumentForm(forms.ModelForm):
             raise ValidationError(f"There is a {self.noun} called {name!r} already: open that one and edit it.")
         return text
 
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or {}
+        seen, newest = cleaned.get("seen"), self.newest
+        if seen and newest and newest.number > seen and "text" in cleaned and cleaned["text"] != newest.text:
+            self.data = self.data.copy()
+            self.data["seen"] = newest.number
+            by = newest.created_by.get_username() if newest.created_by else "the command line"
+            raise ValidationError(
+                f"{by} saved v{newest.number} while you were editing. Open it in another window and take over what "
+                "you want to keep; saving again stores your text as the version after it."
+            )
+        return cleaned
+
     @staticmethod
     def _told(fault: Any) -> str:
         where = f", at {fault.path}" if fault.path else ""
         return f"Line {fault.line}, column {fault.column}{where}: {fault.reason}"
-
-
-class PolicyForm(DocumentForm):
-    parse = staticmethod(documents.parse_policy)
-    noun = "policy"
-
-    class Meta(DocumentForm.Meta):
-        model = Policy
-
-
-class ActionTypeForm(DocumentForm):
-    parse = staticmethod(documents.parse_action_type)
-    noun = "action type"
-
-    class Meta(DocumentForm.Meta):
-        model = ActionType
 
 
 class InForceFilter(admin.SimpleListFilter):
@@ -141,7 +120,7 @@ class DocumentAdmin(GovernedAdmin):
     search_fields = ("name",)
     search_help_text = "Name"
     change_form_template = "admin/intents/policy/change_form.html"
-    object_pages = (
+    object_pages: tuple[tuple[str, str], ...] = (
         ("versions/<int:number>", "version"),
         ("versions/<int:number>/activate", "activate"),
         ("disable", "disable"),
@@ -153,6 +132,7 @@ class DocumentAdmin(GovernedAdmin):
     off_button: str
     off_consequences: tuple[str, ...]
     permission_to_activate: str
+    activate_button = "Save and activate"
 
     save_document: Callable[..., Any]
     activate_document: Callable[..., Any]
@@ -178,7 +158,7 @@ class DocumentAdmin(GovernedAdmin):
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         may_write = self.has_change_permission(request, obj) if obj else self.has_add_permission(request)
-        return ("text",) if may_write else ("shown_text",)
+        return ("text", "seen") if may_write else ("shown_text",)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         return ("shown_text",)
@@ -188,81 +168,111 @@ class DocumentAdmin(GovernedAdmin):
         version = document.active or document.versions.first()
         return format_html('<pre class="zhr-code">{}</pre>', visible(version.text if version else ""))
 
+    def may_activate(self, request: HttpRequest) -> bool:
+        return bool(request.user.has_perm(self.permission_to_activate))
+
+    def activates_on_save(self, request: HttpRequest) -> bool:
+        """Only the button that says so brings what is saved into force; without any button it stays a draft."""
+        return "_activate" in request.POST and self.may_activate(request)
+
     def save_model(self, request: HttpRequest, obj: Any, form: forms.ModelForm, change: bool) -> None:
-        activate = request.user.has_perm(self.permission_to_activate)
         version = type(self).save_document(
-            form.cleaned_data["text"], by=person(request), user=request.user, activate=activate
+            form.cleaned_data["text"], by=person(request), user=request.user, activate=self.activates_on_save(request)
         )
-        stored = version.policy if isinstance(obj, Policy) else version.action_type
+        stored = version.document
         obj.pk, obj._state.adding = stored.pk, False
         obj.refresh_from_db()
-        if obj.active_id != version.pk:
-            self.message_user(
-                request,
-                f"Saved as v{version.number}. Somebody who may activate it has to bring it into force.",
-                messages.INFO,
-            )
+        obj.saved_version = version
 
     def response_add(self, request: HttpRequest, obj: Any, post_url_continue: str | None = None) -> HttpResponse:
-        return self._saved(request, obj)
+        return self.saved(request, obj, obj.saved_version)
 
     def response_change(self, request: HttpRequest, obj: Any) -> HttpResponse:
-        return self._saved(request, obj)
+        return self.saved(request, obj, obj.saved_version)
 
-    def _saved(self, request: HttpRequest, document: Any) -> HttpResponse:
-        """Say which version is in force now; `save_model` has spoken where what was saved is not."""
-        newest = document.versions.first()
-        if newest and newest.pk == document.active_id:
-            self.message_user(request, f"{self.opts.verbose_name} {newest} is in force.", messages.SUCCESS)
-        stays = "_continue" in request.POST
-        return HttpResponseRedirect(self.page(document.pk) if stays else self._list())
+    def saved(self, request: HttpRequest, document: Any, version: Any) -> HttpResponse:
+        """Say what came of it, on the page of the document, where its versions and drafts are."""
+        if version.pk == document.active_id:
+            self.message_user(request, f"{self.opts.verbose_name} {version} is in force.", messages.SUCCESS)
+        else:
+            who = "Activate it below" if self.may_activate(request) else "Somebody who may activate it has to"
+            self.message_user(
+                request,
+                f"Saved as v{version.number}, a draft: it counts for nothing yet. {who} to bring it into force.",
+                messages.INFO,
+            )
+        return HttpResponseRedirect(self.page(document.pk))
 
     def _list(self) -> str:
         return reverse(f"{self.admin_site.name}:{self.opts.app_label}_{self.opts.model_name}_changelist")
 
     def render_change_form(self, request: HttpRequest, context: dict[str, Any], **kwargs: Any) -> HttpResponse:
         document = kwargs.get("obj")
-        context |= {"example": self.example, "help_template": self.help_template, "off_word": self.off_word}
+        context |= {
+            "example": self.example,
+            "help_template": self.help_template,
+            "off_word": self.off_word,
+            "may_activate": self.may_activate(request),
+            "activate_button": self.activate_button,
+        }
         if document is not None:
-            versions = Paginator(document.versions.select_related("created_by").defer("text"), VERSIONS_PER_PAGE)
-            context |= {
-                "versions": versions.get_page(request.GET.get("versions")),
-                "may_activate": request.user.has_perm(self.permission_to_activate),
-                "disable_url": self.page(document.pk, "disable"),
-                "disable_button": self.off_button,
-                "version_name": f"admin:{self.model._meta.app_label}_{self.model._meta.model_name}_version",
-                "activate_name": f"admin:{self.model._meta.app_label}_{self.model._meta.model_name}_activate",
-            }
+            context |= self.about(request, document)
         return super().render_change_form(request, context, **kwargs)
+
+    def about(self, request: HttpRequest, document: Any) -> dict[str, Any]:
+        """What the page of a document shows besides its form."""
+        standing = document_versions.standing_of(document)
+        pages = Paginator(document.versions.select_related("created_by"), VERSIONS_PER_PAGE)
+        shown = pages.get_page(request.GET.get("versions"))
+        return {
+            "standing": standing,
+            "versions": shown,
+            "lines": self.lines(document, shown, standing),
+            "disable_url": self.page(document.pk, "disable"),
+            "disable_button": self.off_button,
+            "draft_url": standing.draft and self.page(document.pk, "version", standing.draft.number),
+            "activate_draft_url": standing.draft and self.page(document.pk, "activate", standing.draft.number),
+        }
+
+    def lines(self, document: Any, shown: Page, standing: Standing) -> list[dict[str, Any]]:
+        """A row of the table of versions each."""
+        return [
+            {
+                "version": version,
+                "state": standing.state(version),
+                "period": standing.period_of(version),
+                "url": self.page(document.pk, "version", version.number),
+                "activate_url": self.page(document.pk, "activate", version.number),
+            }
+            for version in shown
+        ]
 
     # --- versions ---
 
     def version(self, request: HttpRequest, object_id: str, number: int) -> HttpResponse:
-        document, version = self._find_version(request, object_id, number)
+        document, version = self.find_version(request, object_id, number)
         return self.show(
-            request,
-            "admin/intents/policy/version.html",
-            document,
-            title=str(version),
-            version=version,
-            shown_text=visible(version.text),
-            in_force=document.active_id == version.pk,
-            may_activate=request.user.has_perm(self.permission_to_activate),
-            activate_url=self.page(document.pk, "activate", number),
+            request, "admin/intents/policy/version.html", document, **self.about_version(request, document, version)
         )
 
+    def about_version(self, request: HttpRequest, document: Any, version: Any) -> dict[str, Any]:
+        """What the page of one version shows."""
+        standing = document_versions.standing_of(document)
+        return {
+            "title": str(version),
+            "version": version,
+            "shown_text": visible(version.text),
+            "state": standing.state(version),
+            "period": standing.period_of(version),
+            "may_activate": self.may_activate(request),
+            "activate_url": self.page(document.pk, "activate", version.number),
+        }
+
     def activate(self, request: HttpRequest, object_id: str, number: int) -> HttpResponse:
-        document, version = self._find_version(request, object_id, number)
+        document, version = self.find_version(request, object_id, number)
         require(request, self.permission_to_activate)
         if request.method != "POST":
-            instead = (
-                f"instead of v{document.active.number}" if document.active else f"again; it is {self.off_word} now"
-            )
-            consequences = (
-                f"v{number} comes into force {instead}, from the next proposal on.",
-                "Intents that were proposed before keep the version they were judged by.",
-            )
-            return self.confirm(request, document, Question(f"Bring {version} into force", consequences, "Activate"))
+            return self.ask_to_activate(request, document, version)
         try:
             type(self).activate_document(version, by=person(request))
         except DocumentError as error:
@@ -270,6 +280,14 @@ class DocumentAdmin(GovernedAdmin):
         else:
             self.message_user(request, f"{version} is in force.")
         return HttpResponseRedirect(self.page(document.pk))
+
+    def ask_to_activate(self, request: HttpRequest, document: Any, version: Any) -> HttpResponse:
+        instead = f"instead of v{document.active.number}" if document.active else f"again; it is {self.off_word} now"
+        consequences = (
+            f"v{version.number} comes into force {instead}, from the next proposal on.",
+            "Intents that were proposed before keep the version they were judged by.",
+        )
+        return self.confirm(request, document, Question(f"Bring {version} into force", consequences, "Activate"))
 
     def disable(self, request: HttpRequest, object_id: str) -> HttpResponse:
         document = self.find(request, object_id)
@@ -283,84 +301,9 @@ class DocumentAdmin(GovernedAdmin):
         self.message_user(request, f"{document.name} is {self.off_word}.")
         return HttpResponseRedirect(self.page(document.pk))
 
-    def _find_version(self, request: HttpRequest, object_id: str, number: int) -> tuple[Any, Any]:
+    def find_version(self, request: HttpRequest, object_id: str, number: int) -> tuple[Any, Any]:
         document = self.find(request, object_id)
         version = document.versions.select_related("created_by").filter(number=number).first()
         if version is None:
             raise Http404(f"{document.name} has no version {number}.")
         return document, version
-
-
-# The text of a version never changes, and reading it again for every row of every list would take long.
-@functools.lru_cache(maxsize=256)
-def _count_rules(text: str) -> str:
-    try:
-        return str(len(documents.parse_policy(text).rules))
-    except DocumentError:
-        return "cannot be read: nothing is allowed by it"
-
-
-@functools.lru_cache(maxsize=256)
-def _read_action_type(text: str) -> Any:
-    try:
-        return documents.parse_action_type(text)
-    except DocumentError:
-        return None
-
-
-@admin.register(Policy)
-class PolicyAdmin(DocumentAdmin):
-    form = PolicyForm
-    list_display = ("name", "version_in_force", "rule_count", "written_by", "written_at")
-    example = POLICY_EXAMPLE
-    help_template = "admin/intents/policy/help.html"
-    off_word = "disabled"
-    off_button = "Disable"
-    off_consequences = (
-        "It stops counting from the next proposal on. Its versions stay, and any of them can be activated again.",
-        "Where no other policy matches an action, a reviewer is asked.",
-        "Intents that were proposed before keep the verdict they got.",
-    )
-    nothing_yet = (
-        "Without a policy every intent waits for a reviewer. Add one to allow, block or route what agents ask."
-    )
-    permission_to_activate = "intents.activate_policy"
-    save_document = staticmethod(documents.save_policy)
-    activate_document = staticmethod(documents.activate_version)
-    take_out_of_force = staticmethod(documents.disable_policy)
-
-    @display(description="rules")
-    def rule_count(self, policy: Policy) -> str:
-        if policy.active is None:
-            return "-"
-        return _count_rules(policy.active.text)
-
-
-@admin.register(ActionType)
-class ActionTypeAdmin(DocumentAdmin):
-    form = ActionTypeForm
-    list_display = ("name", "version_in_force", "title", "executor", "written_by", "written_at")
-    example = ACTION_TYPE_EXAMPLE
-    help_template = "admin/intents/actiontype/help.html"
-    off_word = "retired"
-    off_button = "Retire"
-    off_consequences = (
-        "From the next proposal on, payloads of this action are not checked, are shown as a plain tree, and only the "
-        "agent can carry it out.",
-        "Its versions stay, and any of them can be activated again.",
-    )
-    nothing_yet = "Without an action type a payload is shown as a plain tree and its agent carries it out."
-    permission_to_activate = "intents.activate_actiontype"
-    save_document = staticmethod(documents.save_action_type)
-    activate_document = staticmethod(documents.activate_action_type_version)
-    take_out_of_force = staticmethod(documents.retire_action_type)
-
-    @display(description="title")
-    def title(self, action_type: ActionType) -> Any:
-        parsed = action_type.active and _read_action_type(action_type.active.text)
-        return visible(parsed.title) if parsed and parsed.title else "-"
-
-    @display(description="carried out by")
-    def executor(self, action_type: ActionType) -> str:
-        parsed = action_type.active and _read_action_type(action_type.active.text)
-        return f"the portal: {parsed.executor}" if parsed and parsed.executor else "the agent"

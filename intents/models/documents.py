@@ -66,6 +66,10 @@ class PolicyVersion(DocumentVersion):
     def __str__(self) -> str:
         return f"{self.policy} v{self.number}"
 
+    @property
+    def document(self) -> Policy:
+        return self.policy
+
 
 class ActionType(Document):
     """What the portal checks, shows well or runs itself for one action."""
@@ -91,3 +95,7 @@ class ActionTypeVersion(DocumentVersion):
 
     def __str__(self) -> str:
         return f"{self.action_type} v{self.number}"
+
+    @property
+    def document(self) -> ActionType:
+        return self.action_type

@@ -29,7 +29,7 @@ def edit(name: str = "refunds") -> str:
 
 def test_an_author_adds_a_policy_and_it_counts_at_once(author: Client) -> None:
     browser_text = GOOD.replace("\n", "\r\n")
-    page = author.post(reverse("admin:intents_policy_add"), {"text": browser_text}, follow=True)
+    page = author.post(reverse("admin:intents_policy_add"), {"text": browser_text, "_activate": ""}, follow=True)
     assert "policy refunds v1 is in force." in page.content.decode()
     policy = Policy.objects.get(name="refunds")
     assert policy.active.number == 1
@@ -81,8 +81,8 @@ def test_a_name_that_is_taken_is_not_added_again(author: Client) -> None:
 
 def test_saving_other_text_is_a_new_version_and_saving_the_same_is_not(author: Client) -> None:
     load_policy(GOOD)
-    author.post(edit(), {"text": STRICTER})
-    author.post(edit(), {"text": STRICTER})
+    author.post(edit(), {"text": STRICTER, "_activate": ""})
+    author.post(edit(), {"text": STRICTER, "_activate": ""})
     policy = Policy.objects.get()
     assert policy.active.number == 2
     assert [version.text for version in policy.versions.all()] == [STRICTER, GOOD]
@@ -134,7 +134,7 @@ def test_who_may_write_but_not_activate_saves_without_effect(sign_in: Any) -> No
         Permission.objects.filter(codename__in=["view_policy", "change_policy"], content_type__app_label="intents")
     )
     client = sign_in(drafter)
-    page = client.post(edit(), {"text": STRICTER}, follow=True).content.decode()
+    page = client.post(edit(), {"text": STRICTER, "_activate": ""}, follow=True).content.decode()
     assert "bring it into force" in page
     policy = Policy.objects.get()
     assert policy.active.number == 1
@@ -169,7 +169,7 @@ def test_the_lists_say_what_is_in_force_in_few_queries(author: Client, django_as
 
 
 def test_an_action_type_is_added_retired_and_brought_back(author: Client) -> None:
-    author.post(reverse("admin:intents_actiontype_add"), {"text": ACTION_TYPE})
+    author.post(reverse("admin:intents_actiontype_add"), {"text": ACTION_TYPE, "_activate": ""})
     action_type = ActionType.objects.get(name="support.reply")
     assert "support.reply" in in_force.current().action_types
     author.post(reverse("admin:intents_actiontype_disable", args=[action_type.pk]))

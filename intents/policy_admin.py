@@ -1,0 +1,348 @@
+"""Policies in the admin: drafts, differences, warnings, and bringing into force, by one person or by two."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+from django.contrib import admin, messages
+from django.contrib.auth.models import User
+from django.core.paginator import Page
+from django.db.models import F, Max
+from django.db.models.functions import Coalesce
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from unfold.decorators import display
+
+from audit.text import visible
+from intents import activation, documents, policy_changes, policy_warnings, text_diff
+from intents.document_admin import DocumentAdmin, DocumentForm
+from intents.document_versions import Standing
+from intents.governed_admin import person, require
+from intents.models import ActivationRequest, Policy, PolicyVersion, RequestState
+from intents.proving_admin import ProvingPages
+from zehrava.policy.errors import DocumentError
+from zehrava.problems import Problem
+
+# So many warnings are said right after saving; all of them stand on the page.
+TOLD = 3
+REQUESTS_SHOWN = 10
+
+EXAMPLE = """\
+name: refunds
+description: Money going out
+match:
+  actions: ["stripe.refund"]
+rules:
+  - id: large
+    when: amount(payload.amount) > amount("500")
+    effect: require_approval
+    approval:
+      all_of: [{group: finance}]
+      expires_in: 15m
+  - id: small
+    effect: allow
+default: require_approval
+tests:
+  - payload: {amount: "20.00"}
+    expect: {effect: allow, rule: small}
+"""
+
+
+class PolicyForm(DocumentForm):
+    parse = staticmethod(documents.parse_policy)
+    noun = "policy"
+
+    class Meta(DocumentForm.Meta):
+        model = Policy
+
+
+# The text of a version never changes, and reading it again for every row of every list would take long.
+@functools.lru_cache(maxsize=256)
+def _count_rules(text: str) -> str:
+    try:
+        return str(len(documents.parse_policy(text).rules))
+    except DocumentError:
+        return "cannot be read: nothing is allowed by it"
+
+
+@admin.register(Policy)
+class PolicyAdmin(ProvingPages, DocumentAdmin):
+    form = PolicyForm
+    list_display = ("name", "version_in_force", "rule_count", "written_by", "written_at", "waiting")
+    example = EXAMPLE
+    help_template = "admin/intents/policy/help.html"
+    off_word = "disabled"
+    off_button = "Disable"
+    off_consequences = (
+        "It stops counting from the next proposal on. Its versions stay, and any of them can be activated again.",
+        "Where no other policy matches an action, the portal's default says: a reviewer is asked, or it is blocked.",
+        "Intents that were proposed before keep the verdict they got.",
+    )
+    nothing_yet = (
+        "Without a policy every intent waits for a reviewer. Add one to allow, block or route what agents ask."
+    )
+    permission_to_activate = activation.PERMISSION
+    save_document = staticmethod(documents.save_policy)
+    object_pages = (
+        ("versions/<int:number>", "version"),
+        ("versions/<int:number>/activate", "activate"),
+        ("compare", "compare"),
+        ("disable", "disable"),
+        ("request", "request"),
+        *ProvingPages.proving_pages,
+    )
+
+    # --- the list ---
+
+    @display(description="rules")
+    def rule_count(self, policy: Policy) -> str:
+        if policy.active is None:
+            return "-"
+        return _count_rules(policy.active.text)
+
+    @display(description="waiting")
+    def waiting(self, policy: Any) -> SafeString | str:
+        """What somebody should see to: a draft, or a request that a second person has to answer."""
+        for request in policy.activation_requests.all():
+            if request.state == RequestState.OPEN:
+                return format_html('<a class="zhr-link" href="{}">a second person</a>', self.page(policy.pk, "request"))
+        return f"draft v{policy.newest}" if policy.newest and policy.newest > policy.newest_known else "-"
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        return (
+            super()
+            .get_queryset(request)
+            .annotate(
+                newest=Max("versions__number"), newest_known=Coalesce(F("active__number"), Max("versions__number"))
+            )
+            .prefetch_related("activation_requests")
+        )
+
+    # --- saving ---
+
+    @property
+    def activate_button(self) -> str:  # type: ignore[override]
+        return "Save and ask to activate" if activation.takes_two() else "Save and activate"
+
+    def activates_on_save(self, request: HttpRequest) -> bool:
+        return super().activates_on_save(request) and not activation.takes_two()
+
+    def saved(self, request: HttpRequest, document: Any, version: Any) -> HttpResponse:
+        self._tell_warnings(request, version)
+        asks = "_activate" in request.POST and self.may_activate(request) and version.pk != document.active_id
+        if not asks:
+            return super().saved(request, document, version)
+        self.message_user(request, f"Saved as v{version.number}, a draft. Now say why it should come into force.")
+        return HttpResponseRedirect(self.page(document.pk, "activate", version.number))
+
+    def _tell_warnings(self, request: HttpRequest, version: PolicyVersion) -> None:
+        found = [warned for warned in policy_warnings.warnings_of(version) if warned.level == "warning"]
+        for warned in found[:TOLD]:
+            self.message_user(request, visible(str(warned)), messages.WARNING)
+        if len(found) > TOLD:
+            self.message_user(request, f"{len(found) - TOLD} more warnings stand below.", messages.WARNING)
+
+    # --- the page of a policy ---
+
+    def about(self, request: HttpRequest, document: Any) -> dict[str, Any]:
+        context = super().about(request, document)
+        draft, active = context["standing"].draft, context["standing"].active
+        looked_at = draft or active
+        settled = document.activation_requests.exclude(state=RequestState.OPEN)
+        return context | {
+            "is_policy": True,
+            "takes_two": activation.takes_two(),
+            "waiting": activation.open_request(document),
+            "request_url": self.page(document.pk, "request"),
+            "compare_url": self.page(document.pk, "compare"),
+            "draft_changes": draft and policy_changes.between(active, draft),
+            "looked_at": looked_at,
+            "warnings": policy_warnings.warnings_of(looked_at) if looked_at else [],
+            "settled": settled.select_related("version", "requested_by", "settled_by")[:REQUESTS_SHOWN],
+        }
+
+    def lines(self, document: Any, shown: Page, standing: Standing) -> list[dict[str, Any]]:
+        lines = super().lines(document, shown, standing)
+        numbers = [line["version"].number - 1 for line in lines]
+        before = {version.number: version for version in document.versions.filter(number__in=numbers)}
+        for line in lines:
+            older = before.get(line["version"].number - 1)
+            line["changes"] = policy_changes.between(older, line["version"]) if older else None
+        return lines
+
+    def about_version(self, request: HttpRequest, document: Any, version: Any) -> dict[str, Any]:
+        older = document.versions.filter(number=version.number - 1).first()
+        return super().about_version(request, document, version) | {
+            "is_policy": True,
+            "older": older,
+            "changes": older and policy_changes.between(older, version),
+            "compare_url": self.page(document.pk, "compare"),
+            "warnings": policy_warnings.warnings_of(version),
+        }
+
+    # --- differences ---
+
+    def compare(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        policy = self.find(request, object_id)
+        numbers = list(policy.versions.values_list("number", flat=True))
+        newest = numbers[0] if numbers else 0
+        old = self._chosen(request, "from", policy, policy.active.number if policy.active else newest - 1)
+        new = self._chosen(request, "to", policy, newest)
+        return self.show(
+            request,
+            "admin/intents/policy/compare.html",
+            policy,
+            title=f"{policy.name}: v{old.number} and v{new.number}",
+            numbers=numbers,
+            **self._difference(old, new),
+        )
+
+    def _chosen(self, request: HttpRequest, key: str, policy: Any, otherwise: int) -> PolicyVersion:
+        wanted = request.GET.get(key, "")
+        number = int(wanted) if wanted.isascii() and wanted.isdigit() and len(wanted) < 9 else max(otherwise, 1)
+        version: PolicyVersion | None = policy.versions.select_related("created_by").filter(number=number).first()
+        if version is None:
+            raise Http404(f"{policy.name} has no version {number}.")
+        return version
+
+    @staticmethod
+    def _difference(old: PolicyVersion | None, new: PolicyVersion | None) -> dict[str, Any]:
+        """What the page needs to show how two versions differ; None stands for no version at all."""
+        if new is None:
+            return {"old": old, "new": None}
+        return {
+            "old": old,
+            "new": new,
+            "changes": policy_changes.between(old, new),
+            "diff": text_diff.diff(old.text if old else "", new.text),
+        }
+
+    # --- bringing into force and taking out of it ---
+
+    def activate(self, request: HttpRequest, object_id: str, number: int) -> HttpResponse:
+        policy, version = self.find_version(request, object_id, number)
+        require(request, self.permission_to_activate)
+        return self._change(request, policy, version)
+
+    def disable(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        policy = self.find(request, object_id)
+        require(request, self.permission_to_activate)
+        return self._change(request, policy, None)
+
+    def _change(self, request: HttpRequest, policy: Any, version: PolicyVersion | None) -> HttpResponse:
+        """Show what would change; a POST does it, or asks a second person for it."""
+        if request.method != "POST":
+            return self._ask_for_change(request, policy, version)
+        shown = request.POST.get("instead_of")
+        if shown is not None and shown != str(policy.active_id or ""):
+            return self._ask_for_change(
+                request,
+                policy,
+                version,
+                error="Something else came into force meanwhile. Look at the difference again.",
+            )
+        try:
+            if activation.takes_two():
+                activation.ask(policy, version, by=_user(request), reason=request.POST.get("reason", ""))
+                self.message_user(request, "A second person has to confirm it now: whoever may activate policies.")
+            elif version is None:
+                documents.disable_policy(policy, by=person(request))
+                self.message_user(request, f"{policy.name} is {self.off_word}.")
+            else:
+                documents.activate_version(version, by=person(request))
+                self.message_user(request, f"{version} is in force.")
+        except (Problem, DocumentError) as error:
+            return self._ask_for_change(request, policy, version, error=_told(error))
+        return HttpResponseRedirect(self.page(policy.pk))
+
+    def _ask_for_change(
+        self, request: HttpRequest, policy: Any, version: PolicyVersion | None, *, error: str = ""
+    ) -> HttpResponse:
+        title = f"Bring {version} into force" if version else f"{self.off_button} {policy.name}"
+        return self.show(
+            request,
+            "admin/intents/policy/activate.html",
+            policy,
+            title=title,
+            takes_two=activation.takes_two(),
+            waiting=activation.open_request(policy),
+            request_url=self.page(policy.pk, "request"),
+            off_consequences=self.off_consequences,
+            off_word=self.off_word,
+            warnings=policy_warnings.warnings_of(version) if version else [],
+            error=error,
+            typed=request.POST.get("reason", ""),
+            **self._difference(policy.active, version),
+        )
+
+    def request(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """What waits for a second person: they confirm or refuse it, and who asked takes it back."""
+        policy = self.find(request, object_id)
+        waiting = activation.open_request(policy)
+        if waiting is None:
+            self.message_user(request, f"Nothing about {policy.name} waits for a second person.", messages.INFO)
+            return HttpResponseRedirect(self.page(policy.pk))
+        error = ""
+        if request.method == "POST":
+            require(request, self.permission_to_activate)
+            try:
+                self._answer(request, waiting)
+                return HttpResponseRedirect(self.page(policy.pk))
+            except (Problem, DocumentError) as problem:
+                error = _told(problem)
+                waiting = activation.open_request(policy) or waiting
+        user = _user(request)
+        return self.show(
+            request,
+            "admin/intents/policy/request.html",
+            policy,
+            title=_asked_for(waiting),
+            waiting=waiting,
+            stale=activation.is_stale(waiting),
+            may_activate=self.may_activate(request),
+            why_not=activation.why_not_confirm(waiting, user),
+            own=waiting.requested_by_id == user.pk,
+            off_consequences=self.off_consequences,
+            off_word=self.off_word,
+            warnings=policy_warnings.warnings_of(waiting.version) if waiting.version else [],
+            error=error,
+            typed=request.POST.get("reason", ""),
+            **self._difference(waiting.policy.active, waiting.version),
+        )
+
+    def _answer(self, request: HttpRequest, shown: ActivationRequest) -> None:
+        """Carry out the button that was pressed, on the request that was shown. Raises Problem."""
+        user, pressed = _user(request), request.POST.get("answer")
+        if request.POST.get("request") != str(shown.pk):
+            raise Problem("conflict", "The request you were shown is settled. This is another one: look at it first.")
+        if pressed == "confirm":
+            activation.confirm(shown, by=user, digest=request.POST.get("digest") or None)
+            done = f"{shown.version} is in force." if shown.version else f"{shown.policy.name} is {self.off_word}."
+            self.message_user(request, done, messages.SUCCESS)
+        elif pressed == "refuse":
+            activation.refuse(shown, by=user, reason=request.POST.get("reason", ""))
+            self.message_user(request, "Refused. Nothing has changed.")
+        elif pressed == "withdraw":
+            activation.withdraw(shown, by=user)
+            self.message_user(request, "Taken back. Nothing has changed.")
+        elif pressed == "take_over":
+            activation.take_over(shown, by=user)
+            self.message_user(request, "It is your request now: somebody else has to confirm it.")
+        else:
+            raise Problem("invalid", "Choose one of the buttons.")
+
+
+def _user(request: HttpRequest) -> User:
+    assert isinstance(request.user, User)  # the admin site let nobody else in
+    return request.user
+
+
+def _told(error: Problem | DocumentError) -> str:
+    return error.detail if isinstance(error, Problem) else f"This version cannot be read any more: {error}"
+
+
+def _asked_for(request: ActivationRequest) -> str:
+    what = f"bring {request.version} into force" if request.version else f"take {request.policy.name} out of force"
+    return f"Asked: {what}"
