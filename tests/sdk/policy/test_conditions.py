@@ -125,9 +125,8 @@ def test_an_error_asks_where_the_rule_would_allow(condition: str, payload: Any, 
 def test_an_error_blocks_in_a_block_rule_and_is_never_a_non_match(effect: str, expected: str) -> None:
     said = verdict("payload.missing > 1", {}, effect)
     assert (said.effect, said.rule) == (expected, "a")
-    assert said.trace == (
-        {"policy": "p", "version": 1, "rule": "a", "effect": effect, "held": "error", "error": "there is no 'missing'"},
-    )
+    (entry,) = said.trace
+    assert (entry["held"], entry["error"]) == ("error", "there is no 'missing'")
 
 
 def test_a_condition_sees_the_intent_and_the_trusted_attributes_of_the_agent() -> None:

@@ -12,12 +12,14 @@ import logging
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import cel
 
 from .expressions import WALKS, Node, parse
 from .functions import FUNCTIONS, amount, members
+from .operands import operands
 from .shortcuts import Shortcut, shortcut
 from .tokens import CONSTANTS, MAX_DEPTH, ConditionError, Token, compile_cel, literal_value, tokenise
 from .walks import MAX_STEPS, Product, products
@@ -140,6 +142,22 @@ class Condition:
             program = compile_cel(rewritten)
         tree = parse(source)
         return cls(source, frozenset(reader.reads), tree, variables, program, shortcut(tree), products(tree))
+
+    @property
+    def shortcut(self) -> Shortcut | None:
+        """What may decide it without CEL."""
+        return self._shortcut
+
+    @cached_property
+    def operands(self) -> tuple[tuple[str, Condition | ConditionError], ...]:
+        """The parts that explain it, each with its text; compiled when first asked for."""
+        return tuple((node.source, self._part(node.source)) for node in operands(self.tree))
+
+    def _part(self, source: str) -> Condition | ConditionError:
+        try:
+            return Condition.parse(source, variables=self.variables)
+        except ConditionError as error:
+            return error
 
     def value(self, surroundings: Surroundings) -> Any:
         """What the expression gives.
@@ -471,4 +489,4 @@ def utc(moment: datetime.datetime) -> datetime.datetime:
     """``now`` as conditions see it: aware, in UTC."""
     if not isinstance(moment, datetime.datetime) or moment.tzinfo is None:
         raise EvaluationError("now must be a time with a time zone")
-    return moment.astimezone(datetime.UTC)
+    return moment if moment.tzinfo is datetime.UTC else moment.astimezone(datetime.UTC)

@@ -4,41 +4,35 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from .conditions import EvaluationError, Reads, check_json, utc
-from .document import Policy, Rule
+from .deciding import Prepared, Said, decide, join
+from .document import Policy
 from .errors import DocumentError, Fault, PolicyError
 from .globs import compile_glob
-from .limits import LimitError, Use, plain
+from .limits import plain
 from .requirements import Requirement
 from .strict_yaml import MAX_BYTES
-from .verdicts import ALLOW, ASK, BLOCK, DEFAULT_RULE, Verdict
+from .verdicts import ASK, BLOCK, Verdict
 
 _AGENT = ("id", "name", "owner", "environment", "tier", "labels")
-_REMEMBERED_ACTIONS = 2_048
+_REMEMBERED = 2_048
 
 
-class _Said(NamedTuple):
-    """What one policy said."""
+class _Candidate(NamedTuple):
+    """A policy that may apply; ``covers`` is None where only the intent can tell."""
 
-    effect: str
-    policy: Policy | None
-    rule: str | None
-    reason: str
-    requirement: Requirement | None
-    uses: tuple[Use, ...] = ()
-    # Whether the rule said its own effect, so that its limits are used up by it.
-    within: bool = False
+    prepared: Prepared
+    covers: bool | None
 
 
 class _Candidates(NamedTuple):
-    """The policies whose actions cover one action, by name, and what their conditions read."""
+    """The policies for one action and agent, in order of their names, and what their conditions read."""
 
-    policies: tuple[Policy, ...]
+    candidates: tuple[_Candidate, ...]
     reads: Reads
 
 
@@ -68,11 +62,12 @@ class PolicySet:
             twice = next(name for name in names if names.count(name) > 1)
             raise PolicyError(Fault("name", f"two policies are called {twice!r}"))
         self.names = frozenset(self._by_name)
+        self._prepared = {policy.name: Prepared.of(policy) for policy in self.policies}
         self._by_action: dict[str, list[Policy]] = {}
         self._by_glob: list[tuple[Policy, Any]] = []
         for policy in self.policies:
             self._index(policy)
-        self._remembered: dict[str, _Candidates] = {}
+        self._remembered: dict[tuple[str | None, ...], _Candidates] = {}
 
     @classmethod
     def parse(cls, *texts: str) -> PolicySet:
@@ -103,19 +98,36 @@ class PolicySet:
         if globs:
             self._by_glob.append((policy, tuple(globs)))
 
-    def _candidates(self, action: str) -> _Candidates:
-        found = self._remembered.get(action)
+    def _candidates(self, action: str, name: Any, environment: Any, named: Policy | None) -> _Candidates:
+        """What may apply to an action of an agent, worked out once for each of them."""
+        key = (
+            action,
+            name if type(name) is str else None,
+            environment if type(environment) is str else None,
+            named.name if named else None,
+        )
+        found = self._remembered.get(key)
         if found is None:
-            chosen = {policy.name: policy for policy in self._by_action.get(action, ())}
-            for policy, globs in self._by_glob:
-                if any(holds(action) for holds in globs):
-                    chosen[policy.name] = policy
-            policies = tuple(chosen[name] for name in sorted(chosen))
-            found = _Candidates(policies, _reads(policies))
-            if len(self._remembered) >= _REMEMBERED_ACTIONS:
+            if len(self._remembered) >= _REMEMBERED:
                 self._remembered.clear()  # agents choose names; memory must not grow with them
-            self._remembered[action] = found
+            found = self._remembered[key] = self._choose(action, name, environment, named)
         return found
+
+    def _choose(self, action: str, name: Any, environment: Any, named: Policy | None) -> _Candidates:
+        chosen = {policy.name: policy for policy in self._by_action.get(action, ())}
+        for policy, globs in self._by_glob:
+            if any(holds(action) for holds in globs):
+                chosen[policy.name] = policy
+        covered = {each: _covers(policy, name, environment) for each, policy in chosen.items()}
+        if named is not None:
+            covered.setdefault(named.name, False)
+        candidates = tuple(
+            _Candidate(self._prepared[each], covers)
+            for each, covers in sorted(covered.items())
+            if covers is not False or (named is not None and each == named.name)
+        )
+        conditions = (condition for each in candidates for _, condition, _ in each.prepared.rules if condition)
+        return _Candidates(candidates, Reads(conditions))
 
     def evaluate(
         self,
@@ -177,38 +189,42 @@ class PolicySet:
         policy: str | None,
     ) -> Verdict:
         values = _values(intent, payload, agent, context, summary, usage, now)
-        candidates = self._candidates(intent["action"])
-        trace: list[dict[str, Any]] = []
-        said: list[_Said] = []
-        consulted: list[tuple[str, int]] = []
-        named, invited, matched = None, False, False
+        said: list[Said] = []
+        named, matched = None, False
         if policy is not None:
             named = self._by_name.get(policy)
             if named is None:
-                said.append(_Said(ASK, None, None, f"there is no policy {str(policy)[:63]!r}", Requirement()))
-            elif named not in candidates.policies:
-                invited = True
-                together = tuple(sorted((*candidates.policies, named), key=lambda each: each.name))
-                candidates = _Candidates(together, _reads(together))
-        surroundings = candidates.reads.environment(values)
-        agent_is = {"name": values["agent"].get("name"), "environment": values["agent"].get("environment")}
-        for each in candidates.policies:
-            try:
-                covers = not (invited and each is named) and each.match.covers(**agent_is, tags=intent["tags"])
-                if not covers and each is not named:
+                said.append(Said(ASK, None, None, f"there is no policy {str(policy)[:63]!r}", Requirement()))
+        who = {"name": values["agent"].get("name"), "environment": values["agent"].get("environment")}
+        candidates, reads = self._candidates(intent["action"], **who, named=named)
+        surroundings = reads.environment(values)
+        for prepared, covers in candidates:
+            each = prepared.policy
+            if covers is None:
+                try:
+                    covers = each.match.covers(**who, tags=intent["tags"])
+                except ValueError as error:
+                    matched = True
+                    said.append(Said(ASK, each, None, f"policy {each.name!r}: {error}", each.ask))
                     continue
+            if covers or each is named:
                 matched = matched or covers
-            except ValueError as error:
-                matched = True
-                said.append(_Said(ASK, each, None, f"policy {each.name!r}: {error}", each.ask))
-                continue
-            consulted.append((each.name, each.version))
-            said.append(_decide(each, values, surroundings, trace, usage))
+                said.append(decide(prepared, surroundings, usage))
         if not matched:
             # What is said without the named policy is the floor: an agent that names one can only be held tighter.
             requirement = Requirement() if self.default == ASK else None
-            said.append(_Said(self.default, None, None, _unmatched(intent["action"]), requirement))
-        return _join(said, trace, tuple(consulted))
+            said.append(Said(self.default, None, None, _unmatched(intent["action"]), requirement))
+        return join(said, surroundings, usage)
+
+
+def _covers(policy: Policy, name: Any, environment: Any) -> bool | None:
+    """Whether a policy for this action is for this agent, too; None where that cannot be said once and for all."""
+    try:
+        if not policy.match.covers(name=name, environment=environment, tags=()) and policy.match.tags is None:
+            return False
+    except ValueError:
+        return None
+    return True if policy.match.tags is None else None
 
 
 def load(path: str | Path) -> Policy:
@@ -244,10 +260,6 @@ def read_text(path: str | Path) -> str:
         raise PolicyError(Fault("", "not UTF-8", before.count(b"\n") + 1, column)) from None
 
 
-def _reads(policies: Iterable[Policy]) -> Reads:
-    return Reads(rule.condition for policy in policies for rule in policy.rules if rule.condition)
-
-
 def _values(
     intent: dict[str, Any],
     payload: Any,
@@ -273,145 +285,19 @@ def _values(
     trusted = {key: agent[key] for key in _AGENT if key in agent}
     context = dict(context) if context is not None else {}
     check_json(payload, "payload")
-    check_json(intent, "intent", depth=33)
-    check_json(trusted, "agent", depth=33)
-    check_json(context, "context")
+    for member in intent.values():
+        if member is not None:
+            check_json(member, "intent")
+    for member in trusted.values():
+        check_json(member, "agent")
+    if context:
+        check_json(context, "context")
     used = {name: plain(value) if isinstance(value, Decimal) else value for name, value in (usage or {}).items()}
     if used:
         check_json(used, "usage")
     return {
         "payload": payload, "intent": intent, "agent": trusted, "context": context, "usage": used, "now": utc(now),
     }  # fmt: skip
-
-
-def _decide(
-    policy: Policy,
-    values: Mapping[str, Any],
-    surroundings: Any,
-    trace: list[dict[str, Any]],
-    usage: Mapping[str, Any] | None,
-) -> _Said:
-    """The first rule whose condition holds, or fails, decides for this policy."""
-    name, version = policy.name, policy.version
-    for rule in policy.rules:
-        condition = rule.condition
-        held: Any = True
-        error = None
-        if condition is not None:
-            try:
-                held = condition.holds(surroundings)
-            except EvaluationError as failure:
-                held, error = "error", str(failure)
-        trace.append(
-            {
-                "policy": name,
-                "version": version,
-                "rule": rule.id,
-                "effect": rule.effect,
-                "held": held,
-                "error": error,
-            }
-        )
-        if held is False:
-            continue
-        if held is True and rule.limits:
-            return _limited(policy, rule, values, usage)
-        if held is True:
-            uses = _wanted(policy, rule, values, usage)
-            requirement = rule.requirement if rule.effect == ASK else None
-            return _Said(rule.effect, policy, rule.id, _reason(policy, rule, values), requirement, uses)
-        return _failed(policy, rule, str(error))._replace(uses=_wanted(policy, None, values, usage))
-    trace.append(
-        {
-            "policy": name,
-            "version": version,
-            "rule": DEFAULT_RULE,
-            "effect": policy.default,
-            "held": True,
-            "error": None,
-        }
-    )
-    requirement = policy.ask if policy.default == ASK else None
-    reason = f"no rule of policy {policy.name!r} holds"
-    return _Said(policy.default, policy, DEFAULT_RULE, reason, requirement, _wanted(policy, None, values, usage))
-
-
-def _limited(policy: Policy, rule: Rule, values: Mapping[str, Any], usage: Mapping[str, Any] | None) -> _Said:
-    """What a rule with limits says: its effect below all of them, the strictest ``over`` above any.
-
-    What is not known is never within a limit.
-    """
-    uses: list[Use] = []
-    said: list[tuple[str, str]] = []
-    for limit in rule.limits:
-        try:
-            use = limit.use(policy.name, rule.id, values)
-            uses.append(use)
-            use = uses[-1] = use.against(usage)
-        except LimitError as error:
-            said.append((limit.over, f"the limit cannot be worked out: {error}"))
-            continue
-        if use.used is None:
-            said.append((ASK, f"it is not known how much of {limit.text} is used"))
-        elif use.over:
-            said.append((limit.over, f"{limit.text}: {plain(use.used)} used, and this adds {plain(use.amount)}"))
-    wanted = (*uses, *_wanted(policy, rule, values, usage))
-    if not said:
-        reason = _reason(policy, rule, values)
-        return _Said(rule.effect, policy, rule.id, reason, rule.requirement, wanted, within=True)
-    effect = BLOCK if any(over == BLOCK for over, _ in said) else ASK
-    told = "; ".join(text for over, text in said if over == effect)
-    reason = f"rule {rule.id!r} of policy {policy.name!r}: {told}"
-    return _Said(effect, policy, rule.id, reason, (rule.requirement or policy.ask) if effect == ASK else None, wanted)
-
-
-def _wanted(
-    policy: Policy, decided: Rule | None, values: Mapping[str, Any], usage: Mapping[str, Any] | None
-) -> tuple[Use, ...]:
-    """The limits of the other rules, where conditions read what is used of them."""
-    if not policy.reads_usage:
-        return ()
-    uses = []
-    for rule in policy.rules:
-        for limit in rule.limits if rule is not decided else ():
-            try:
-                uses.append(limit.use(policy.name, rule.id, values).against(usage))
-            except LimitError:
-                continue  # it is then missing in `usage`, and a condition that reads it fails
-    return tuple(uses)
-
-
-def _reason(policy: Policy, rule: Rule, values: Mapping[str, Any]) -> str:
-    return rule.reason.render(values) if rule.reason else f"rule {rule.id!r} of policy {policy.name!r}"
-
-
-def _failed(policy: Policy, rule: Rule, error: str) -> _Said:
-    """A condition without an answer: a block rule blocks, any other asks. Never a non-match, never allow."""
-    reason = f"rule {rule.id!r} of policy {policy.name!r} could not be evaluated: {error}"
-    if rule.effect == BLOCK:
-        return _Said(BLOCK, policy, rule.id, reason, None)
-    return _Said(ASK, policy, rule.id, reason, rule.requirement or policy.ask)
-
-
-def _join(said: list[_Said], trace: list[dict[str, Any]], consulted: tuple[tuple[str, int], ...]) -> Verdict:
-    effect = next(effect for effect in (BLOCK, ASK, ALLOW) if any(each.effect == effect for each in said))
-    deciding = [each for each in said if each.effect == effect]
-    # What a policy says comes before what is only said about policies; both are in order of names already.
-    first = next((each for each in deciding if each.policy), deciding[0])
-    reason = first.reason
-    requirement = None
-    if effect == ASK:
-        others = [each.reason for each in deciding if each is not first]
-        reason = "; ".join(dict.fromkeys([first.reason, *others]))
-        requirement = Requirement.join(each.requirement or Requirement() for each in deciding).document()
-    name = first.policy.name if first.policy else None
-    version = first.policy.version if first.policy else None
-    uses = tuple(
-        replace(use, counts=each.within and each.effect == effect and use.limit.split("/")[1] == each.rule)
-        for each in said
-        for use in each.uses
-    )
-    return Verdict(effect, name, version, first.rule, reason, requirement, tuple(trace), uses, consulted)
 
 
 def _unmatched(action: str) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from .limits import Use
@@ -28,7 +28,6 @@ class Verdict:
         limits: every limit the verdict depends on: what the intent would add, what is used, whether it has to be
             counted. Where ``usage`` was not passed in, these are the limits whose usage is wanted.
         consulted: name and version of each policy that covers the intent, in order of names.
-        trace: every rule considered, in order: policy, version, rule, effect, held (True, False or "error"), error.
     """
 
     effect: str
@@ -37,9 +36,22 @@ class Verdict:
     rule: str | None
     reason: str
     requirement: dict[str, Any] | None = None
-    trace: tuple[Mapping[str, Any], ...] = ()
     limits: tuple[Use, ...] = ()
     consulted: tuple[tuple[str, int], ...] = ()
+    _trace: Callable[[], tuple[Mapping[str, Any], ...]] = field(default=tuple, repr=False, compare=False)
+
+    @property
+    def trace(self) -> tuple[Mapping[str, Any], ...]:
+        """Every rule considered, in order. Each entry is plain JSON:
+
+        ``policy``, ``version``, ``rule``, ``effect``; ``held`` (True, False or "error") and ``error``;
+        ``operands``: the parts of the condition, each an ``expression`` with its ``value`` or ``error``, long values
+        cut; ``limits``: of the rule that held, as ``Use.document`` gives them, or ``limit`` with ``error``.
+
+        It is worked out when first asked for, from the payload, context and agent that were passed to ``evaluate``:
+        leave those as they are until then.
+        """
+        return self._trace()
 
     def document(self) -> dict[str, Any]:
         """As JSON, without the trace."""

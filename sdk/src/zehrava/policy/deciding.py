@@ -1,0 +1,153 @@
+"""What each policy says about an intent, and what they say together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from .conditions import Condition, EvaluationError, Surroundings
+from .document import Policy, Rule
+from .limits import LimitError, Use, plain
+from .requirements import Requirement
+from .shortcuts import Shortcut
+from .tracing import Trace
+from .verdicts import ALLOW, ASK, BLOCK, DEFAULT_RULE, Verdict
+
+
+class Said(NamedTuple):
+    """What one policy said."""
+
+    effect: str
+    policy: Policy | None
+    rule: str | None
+    reason: str
+    requirement: Requirement | None
+    uses: tuple[Use, ...] = ()
+    # Whether the rule said its own effect, so that its limits are used up by it.
+    within: bool = False
+
+
+class Prepared(NamedTuple):
+    """A policy laid out for deciding: its rules with their conditions at hand."""
+
+    policy: Policy
+    rules: tuple[tuple[Rule, Condition | None, Shortcut | None], ...]
+    reads_usage: bool
+
+    @classmethod
+    def of(cls, policy: Policy) -> Prepared:
+        rules = tuple(
+            (rule, rule.condition, rule.condition.shortcut if rule.condition else None) for rule in policy.rules
+        )
+        return cls(policy, rules, policy.reads_usage)
+
+
+def decide(prepared: Prepared, surroundings: Surroundings, usage: Mapping[str, Any] | None) -> Said:
+    """The first rule whose condition holds, or fails, decides for this policy."""
+    policy, values = prepared.policy, surroundings.values
+    for rule, condition, shortcut in prepared.rules:
+        if condition is not None:
+            held = shortcut(values) if shortcut is not None else None
+            if held is None:
+                try:
+                    held = condition.holds(surroundings)
+                except EvaluationError as error:
+                    return _failed(policy, rule, str(error))._replace(uses=_wanted(prepared, None, values, usage))
+            if not held:
+                continue
+        if rule.limits:
+            return _limited(prepared, rule, values, usage)
+        uses = _wanted(prepared, rule, values, usage)
+        requirement = rule.requirement if rule.effect == ASK else None
+        return Said(rule.effect, policy, rule.id, _reason(policy, rule, values), requirement, uses)
+    requirement = policy.ask if policy.default == ASK else None
+    reason = f"no rule of policy {policy.name!r} holds"
+    return Said(policy.default, policy, DEFAULT_RULE, reason, requirement, _wanted(prepared, None, values, usage))
+
+
+def _limited(prepared: Prepared, rule: Rule, values: Mapping[str, Any], usage: Mapping[str, Any] | None) -> Said:
+    """What a rule with limits says: its effect below all of them, the strictest ``over`` above any.
+
+    What is not known is never within a limit.
+    """
+    policy = prepared.policy
+    uses: list[Use] = []
+    said: list[tuple[str, str]] = []
+    for limit in rule.limits:
+        try:
+            use = limit.use(policy.name, rule.id, values)
+            uses.append(use)
+            use = uses[-1] = use.against(usage)
+        except LimitError as error:
+            said.append((limit.over, f"the limit cannot be worked out: {error}"))
+            continue
+        if use.used is None:
+            said.append((ASK, f"it is not known how much of {limit.text} is used"))
+        elif use.over:
+            said.append((limit.over, f"{limit.text}: {plain(use.used)} used, and this adds {plain(use.amount)}"))
+    wanted = (*uses, *_wanted(prepared, rule, values, usage))
+    if not said:
+        reason = _reason(policy, rule, values)
+        return Said(rule.effect, policy, rule.id, reason, rule.requirement, wanted, within=True)
+    effect = BLOCK if any(over == BLOCK for over, _ in said) else ASK
+    told = "; ".join(text for over, text in said if over == effect)
+    reason = f"rule {rule.id!r} of policy {policy.name!r}: {told}"
+    return Said(effect, policy, rule.id, reason, (rule.requirement or policy.ask) if effect == ASK else None, wanted)
+
+
+def _wanted(
+    prepared: Prepared, decided: Rule | None, values: Mapping[str, Any], usage: Mapping[str, Any] | None
+) -> tuple[Use, ...]:
+    """The limits of the other rules, where conditions read what is used of them."""
+    if not prepared.reads_usage:
+        return ()
+    policy = prepared.policy
+    uses = []
+    for rule in policy.rules:
+        for limit in rule.limits if rule is not decided else ():
+            try:
+                uses.append(limit.use(policy.name, rule.id, values).against(usage))
+            except LimitError:
+                continue  # it is then missing in `usage`, and a condition that reads it fails
+    return tuple(uses)
+
+
+def _reason(policy: Policy, rule: Rule, values: Mapping[str, Any]) -> str:
+    return rule.reason.render(values) if rule.reason else f"rule {rule.id!r} of policy {policy.name!r}"
+
+
+def _failed(policy: Policy, rule: Rule, error: str) -> Said:
+    """A condition without an answer: a block rule blocks, any other asks. Never a non-match, never allow."""
+    reason = f"rule {rule.id!r} of policy {policy.name!r} could not be evaluated: {error}"
+    if rule.effect == BLOCK:
+        return Said(BLOCK, policy, rule.id, reason, None)
+    return Said(ASK, policy, rule.id, reason, rule.requirement or policy.ask)
+
+
+def join(said: list[Said], surroundings: Surroundings, usage: Mapping[str, Any] | None) -> Verdict:
+    """What the policies say together: block wins over require_approval, which wins over allow."""
+    effects = [each.effect for each in said]
+    effect = BLOCK if BLOCK in effects else ASK if ASK in effects else ALLOW
+    deciding = [each for each in said if each.effect == effect]
+    # What a policy says comes before what is only said about policies; both are in order of names already.
+    first = next((each for each in deciding if each.policy), deciding[0])
+    reason = first.reason
+    requirement = None
+    if effect == ASK:
+        others = [each.reason for each in deciding if each is not first]
+        reason = "; ".join(dict.fromkeys([first.reason, *others]))
+        requirement = Requirement.join(each.requirement or Requirement() for each in deciding).document()
+    name = first.policy.name if first.policy else None
+    version = first.policy.version if first.policy else None
+    uses = tuple(
+        replace(use, counts=each.within and each.effect == effect and use.limit.split("/")[1] == each.rule)
+        for each in said
+        for use in each.uses
+    )
+    consulted = tuple(each.policy for each in said if each.policy and each.rule is not None)
+    return Verdict(
+        effect, name, version, first.rule, reason, requirement, uses,
+        tuple((policy.name, policy.version) for policy in consulted),
+        Trace(consulted, surroundings, usage),
+    )  # fmt: skip

@@ -1,0 +1,99 @@
+"""Which parts of a condition explain how it came out, and their values as a trace shows them."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import math
+import re
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+from .expressions import Binary, Call, Has, Index, Literal, Logical, Member, Node, Path, Ternary, Unary, Walk
+from .reasons import show
+
+_EXACT = 2**53 - 1
+_AMOUNT = re.compile(r"([01])([0-9]{30})\.([0-9]{12})", re.ASCII)
+_COMPLEMENT = str.maketrans("0123456789", "9876543210")
+
+
+def operands(tree: Node) -> tuple[Node, ...]:
+    """The parts whose values explain a condition, in the order of the text, what holds others first.
+
+    Both sides of comparisons and of ``in``, receivers and arguments of calls, the parts of ``&&``, ``||`` and ``!``,
+    and what is walked over. Not what is written out, nor what lies inside a walk.
+    """
+    found: dict[str, Node] = {}
+    atoms = (Path, Has, Member, Index, Call)
+    for node in ([tree] if isinstance(tree, atoms) else []) + list(_inner(tree)):
+        if any(isinstance(part, Path) for part in node.walk()):
+            found.setdefault(node.source, node)
+    return tuple(sorted(found.values(), key=lambda node: (node.start, -node.end)))
+
+
+def _inner(node: Node) -> Iterator[Node]:
+    match node:
+        case Literal() | Path() | Has():
+            return
+        case Walk():
+            parts: tuple[Node, ...] = (node.over,)
+        case Index():
+            parts = (node.at,)
+            yield from _inner(node.of)
+        case Member():
+            yield from _inner(node.of)
+            return
+        case Logical() | Unary() | Binary() | Call() | Ternary():
+            parts = node.children
+        case _:  # a list or map written out
+            parts = node.children
+    for part in parts:
+        yield part
+        yield from _inner(part)
+
+
+def shown(value: Any, node: Node) -> Any:
+    """The value of the operand ``node`` as plain JSON, the same in every process.
+
+    ``amount()`` is shown as its number. What takes more than 200 characters is shown as text that is cut and says how
+    long it is; so are numbers that JSON cannot hold exactly.
+    """
+    if isinstance(node, Call) and isinstance(value, str):
+        found = _AMOUNT.fullmatch(value)
+        if found:
+            return _decimal(*found.groups())
+    plain = _plain(value)
+    if isinstance(plain, str):
+        return show(plain)
+    text = json.dumps(plain, ensure_ascii=False)
+    cut = show(text)
+    return plain if cut == text else cut
+
+
+def _decimal(sign: str, whole: str, fraction: str) -> str:
+    if sign == "0":
+        whole, fraction = whole.translate(_COMPLEMENT), fraction.translate(_COMPLEMENT)
+    text = f"{whole.lstrip('0') or '0'}.{fraction}".rstrip("0").rstrip(".")
+    return f"-{text}" if sign == "0" else text
+
+
+def _plain(value: Any) -> Any:
+    """As JSON; maps in the order of their keys, because CEL returns them in random order."""
+    if value is None or isinstance(value, bool | str):
+        return value
+    if isinstance(value, int):
+        return value if abs(value) <= _EXACT else str(value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    if isinstance(value, dict):
+        return {key: _plain(value[known]) for key, known in sorted((str(known), known) for known in value)}
+    if isinstance(value, list | tuple):
+        return [_plain(member) for member in value]
+    if isinstance(value, datetime.datetime):
+        return value.isoformat()
+    if isinstance(value, datetime.timedelta):
+        return f"{Decimal(value // datetime.timedelta(microseconds=1)).scaleb(-6).normalize():f}s"
+    if isinstance(value, bytes):
+        return repr(value)
+    return f"a {type(value).__name__}"

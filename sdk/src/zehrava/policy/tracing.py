@@ -1,0 +1,84 @@
+"""The trace of a verdict: every rule considered, and the value of each operand. Worked out when it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .conditions import Condition, ConditionError, EvaluationError, Surroundings
+from .document import Policy, Rule
+from .limits import LimitError
+from .operands import shown
+from .verdicts import DEFAULT_RULE
+
+
+class Trace:
+    """Gives the entries of a trace when it is called; a plain evaluation pays nothing for it.
+
+    Args:
+        policies: those that were consulted, in order.
+        surroundings: what their conditions saw. What it refers to must still be what it was.
+        usage: what was passed in about limits.
+    """
+
+    __slots__ = ("_entries", "_policies", "_surroundings", "_usage")
+
+    def __init__(self, policies: tuple[Policy, ...], surroundings: Surroundings, usage: Any) -> None:
+        self._policies = policies
+        self._surroundings = surroundings
+        self._usage = usage
+        self._entries: tuple[Mapping[str, Any], ...] | None = None
+
+    def __call__(self) -> tuple[Mapping[str, Any], ...]:
+        if self._entries is None:
+            self._entries = tuple(entry for policy in self._policies for entry in self._of(policy))
+        return self._entries
+
+    def _of(self, policy: Policy) -> list[dict[str, Any]]:
+        entries = []
+        for rule in policy.rules:
+            entry = self._rule(policy, rule)
+            entries.append(entry)
+            if entry["held"] is not False:
+                return entries
+        return [*entries, _entry(policy, DEFAULT_RULE, policy.default)]
+
+    def _rule(self, policy: Policy, rule: Rule) -> dict[str, Any]:
+        entry = _entry(policy, rule.id, rule.effect)
+        if rule.condition is not None:
+            try:
+                entry["held"] = rule.condition.holds(self._surroundings)
+            except EvaluationError as error:
+                entry["held"], entry["error"] = "error", str(error)
+            entry["operands"] = [self._operand(source, part) for source, part in rule.condition.operands]
+        if entry["held"] is True:
+            entry["limits"] = [self._limit(policy, rule, limit) for limit in rule.limits]
+        return entry
+
+    def _operand(self, source: str, part: Condition | ConditionError) -> dict[str, Any]:
+        if isinstance(part, ConditionError):
+            return {"expression": source, "error": str(part)}
+        try:
+            return {"expression": source, "value": shown(part.value(self._surroundings), part.tree)}
+        except EvaluationError as error:
+            return {"expression": source, "error": str(error)}
+
+    def _limit(self, policy: Policy, rule: Rule, limit: Any) -> dict[str, Any]:
+        try:
+            use = limit.use(policy.name, rule.id, self._surroundings.values)
+            return dict(use.against(self._usage).document())
+        except LimitError as error:
+            return {"limit": limit.name(policy.name, rule.id), "error": str(error)}
+
+
+def _entry(policy: Policy, rule: str, effect: str) -> dict[str, Any]:
+    return {
+        "policy": policy.name,
+        "version": policy.version,
+        "rule": rule,
+        "effect": effect,
+        "held": True,
+        "error": None,
+        "operands": [],
+        "limits": [],
+    }
