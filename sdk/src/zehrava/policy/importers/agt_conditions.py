@@ -1,0 +1,146 @@
+"""Conditions of ``governance.toolkit/v1`` in our language.
+
+Every part is said in one of two ways. *Surely*: it holds only where the toolkit certainly found it so, for a rule that
+allows. *Possibly*: it also holds wherever the toolkit may have, in Python or in .NET, which read some values
+differently; for a rule that asks or blocks.
+"""
+
+from __future__ import annotations
+
+from .agt_syntax import All, Always, Among, Some, Compared, Expression, Not, Truth, Value
+from .cel import FALSE, TRUE, CannotSay, Cel, Path, amount_of, both, compare, either, literal, negate, none_of, one_of
+
+_ACTION = frozenset({"action", "action.type", "action.name", "action_type", "tool", "tool.name", "tool_name"})
+_AGENT = frozenset({"agent", "agent.id", "agent.name", "agent.did", "agent_id", "agent_name", "agent_did"})
+_ENVIRONMENT = frozenset({"environment", "env", "agent.environment"})
+_PAYLOAD = (
+    "args", "arguments", "parameters", "params", "payload", "tool_args", "tool_input", "tool.args", "tool.arguments",
+    "tool.input", "tool.parameters", "action.args", "action.arguments", "action.params", "action.parameters",
+    "action.payload", "action",
+)  # fmt: skip
+MAX_STEPS = 8
+
+
+def path_of(name: str) -> Path:
+    """Where a field of the toolkit's context is found here.
+
+    Raises:
+        CannotSay: for one that is too deep.
+    """
+    if name in _ACTION:
+        return Path("intent", ("action",))
+    if name in _AGENT:
+        return Path("agent", ("name",))
+    if name in _ENVIRONMENT:
+        return Path("agent", ("environment",))
+    steps = tuple(name.split("."))
+    if len(steps) > MAX_STEPS:
+        raise CannotSay(f"a field has at most {MAX_STEPS} steps")
+    if steps[0] == "context" and len(steps) > 1:
+        return Path("context", steps[1:])
+    for prefix in _PAYLOAD:
+        if name == prefix:
+            return Path("payload")
+        if name.startswith(prefix + "."):
+            return Path("payload", tuple(name[len(prefix) + 1 :].split(".")))
+    if len(steps) == 2 and steps[1] == "value":
+        return Path("payload", steps[:1])  # how the toolkit hands over an argument that is no mapping
+    return Path("payload", steps)
+
+
+def fields(expression: Expression) -> set[str]:
+    """The fields that a condition reads."""
+    if isinstance(expression, Some | All):
+        return {name for part in expression.parts for name in fields(part)}
+    if isinstance(expression, Not):
+        return fields(expression.part)
+    return set() if isinstance(expression, Always) else {expression.field}
+
+
+def translate(expression: Expression, *, sure: bool) -> Cel:
+    """The condition, said surely or possibly.
+
+    Raises:
+        CannotSay: for numbers that are no amounts, and fields that are too deep.
+    """
+    if isinstance(expression, Some):
+        return either(*(translate(part, sure=sure) for part in expression.parts))
+    if isinstance(expression, All):
+        parts = [translate(part, sure=sure) for part in expression.parts]
+        return FALSE if FALSE in parts else both(*parts) or TRUE
+    if isinstance(expression, Not):
+        return negate(translate(expression.part, sure=not sure))
+    if isinstance(expression, Always):
+        return TRUE if expression.holds else FALSE
+    path = path_of(expression.field)
+    if isinstance(expression, Truth):
+        return _truth(path, sure)
+    if isinstance(expression, Among):
+        return _among(path, expression.values, expression.negated, sure)
+    if expression.operator in ("==", "!="):
+        return _among(path, (expression.value,), expression.operator == "!=", sure)
+    return _order(path, expression, sure)
+
+
+def _truth(path: Path, sure: bool) -> Cel:
+    if path.root in ("intent", "agent"):
+        return TRUE  # these are texts that are never empty
+    held = compare(path.value, "==", literal(True)) if sure else none_of(path.value, [False, None, 0, ""])
+    return both(path.present, held) or TRUE
+
+
+def _among(path: Path, values: tuple[Value, ...], negated: bool, sure: bool) -> Cel:
+    """Whether a field is one of the values, or is none of them."""
+    alike = _alike(values, sure if not negated else not sure)
+    if not alike:
+        return TRUE if negated else FALSE
+    if negated and sure:
+        return both(path.present, none_of(path.value, alike)) or TRUE
+    there = both(path.present, one_of(path.value, alike)) or TRUE
+    if None in values:
+        there = either(negate(path.present), there)
+    if negated:
+        return none_of(path.value, alike) if path.present is None else negate(there)
+    return there
+
+
+def _alike(values: tuple[Value, ...], sure: bool) -> list[Value]:
+    """The values, and unless it has to be sure also what one of the engines takes for the same."""
+    found: list[Value] = []
+    for value in values:
+        found.append(value)
+        if sure:
+            continue
+        if isinstance(value, bool):
+            found += [str(value), str(value).lower()]
+        elif isinstance(value, int | float):
+            found.append(str(value))
+        elif isinstance(value, str):
+            found += _read_as(value)
+    return [value for index, value in enumerate(found) if not _within(value, found[:index])]
+
+
+def _read_as(text: str) -> list[Value]:
+    """What is no text but is written like this one."""
+    if text.lower() in ("true", "false"):
+        return [text.lower() == "true"]
+    try:
+        number = float(text) if "." in text else int(text)
+    except ValueError:
+        return []
+    return [number] if str(number) == text and abs(number) < 2**53 else []
+
+
+def _within(value: Value, others: list[Value]) -> bool:
+    """Membership that tells true from 1."""
+    return any(type(value) is type(other) and value == other for other in others)
+
+
+def _order(path: Path, expression: Compared, sure: bool) -> Cel:
+    assert isinstance(expression.value, int | float)
+    held = compare(amount_of(path.value), expression.operator, amount_of(expression.value))
+    bound = expression.value
+    zero = {"<": bound > 0, "<=": bound >= 0, ">": bound < 0, ">=": bound <= 0}[expression.operator]
+    if not sure and zero and path.present is not None:
+        return either(negate(path.present), held)  # in Python, what is missing counts as zero
+    return both(path.present, held) or TRUE
