@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from intents.models import Intent
+from intents.models import Agent, Intent
 from zehrava.policy import ALLOW, ASK, PolicySet, Verdict
 from zehrava.policy.limits import Use
 from zehrava.policy.verdicts import DEFAULT_RULE
@@ -150,7 +150,7 @@ def facts_of(intent: Intent) -> Facts:
     return Facts(
         action=document["action"],
         payload=document["payload"],
-        agent=kept.get("agent") or _agent_today(intent),
+        agent=kept.get("agent") or attributes_of(intent.agent),
         context=document["context"],
         target=document["target"],
         tags=document["tags"],
@@ -164,6 +164,18 @@ def facts_of(intent: Intent) -> Facts:
         doubts=tuple(kept.get("doubts") or ()),
         registered=intent.action_type_version_id is not None,
     )
+
+
+def attributes_of(agent: Agent) -> dict[str, Any]:
+    """What policy may rely on about an agent, as it is registered (`AgentInForce.trusted_attributes` of a row)."""
+    return {
+        "id": agent.id,
+        "name": agent.name,
+        "owner": agent.owner.get_username(),
+        "environment": agent.environment,
+        "tier": agent.tier,
+        "labels": agent.labels,
+    }
 
 
 def _doubts(facts: Facts, unreadable: Mapping[str, str], *, by_default: bool) -> list[str]:
@@ -182,15 +194,3 @@ def _without_expiry(requirement: Mapping[str, Any] | None) -> dict[str, Any]:
 
 def _uncounted(uses: tuple[Use, ...]) -> tuple[Use, ...]:
     return tuple(replace(use, counts=False) for use in uses)
-
-
-def _agent_today(intent: Intent) -> dict[str, Any]:
-    agent = intent.agent
-    return {
-        "id": agent.id,
-        "name": agent.name,
-        "owner": agent.owner.get_username(),
-        "environment": agent.environment,
-        "tier": agent.tier,
-        "labels": agent.labels,
-    }

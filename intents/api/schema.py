@@ -77,6 +77,47 @@ class Proposal(serializers.Serializer):
     )
 
 
+class AgentAttributes(serializers.Serializer):
+    """What policies would rely on about an agent; what is left out is as for an agent just registered."""
+
+    name = serializers.RegexField(r"^[a-z0-9][a-z0-9_.-]{0,62}$")
+    owner = serializers.CharField(required=False, max_length=150)
+    environment = serializers.RegexField(r"^[a-z0-9][a-z0-9_.-]{0,62}$", required=False)
+    tier = serializers.RegexField(r"^[a-z0-9][a-z0-9_.-]{0,62}$", required=False)
+    labels = serializers.DictField(child=serializers.CharField(max_length=200), required=False)
+
+
+@extend_schema_field(
+    {"oneOf": [{"type": "string"}, {"$ref": "#/components/schemas/AgentAttributes"}], "nullable": True}
+)
+class AgentMeant(serializers.JSONField):
+    """An agent by its name or by its attributes."""
+
+
+class Evaluation(Proposal):
+    """A proposal, and for people who write policies what it is tried on."""
+
+    agent = AgentMeant(
+        required=False,
+        allow_null=True,
+        help_text="Which agent is meant: the name of a registered one, or its attributes. People only.",
+    )
+    document = serializers.CharField(
+        required=False,
+        allow_null=True,
+        help_text="The text of a policy that takes the place of the one of its name, or joins. People only.",
+    )
+    usage = serializers.DictField(
+        child=AnyJSON(),
+        required=False,
+        allow_null=True,
+        help_text="By limit (`policy/rule/0`), instead of what is used: an integer or a decimal string. People only.",
+    )
+    now = serializers.DateTimeField(
+        required=False, allow_null=True, help_text="What conditions see as the time. People only."
+    )
+
+
 class AgentRef(serializers.Serializer):
     id = serializers.CharField()
     name = serializers.CharField()
@@ -99,6 +140,50 @@ class Verdict(serializers.Serializer):
     version = serializers.IntegerField(allow_null=True)
     rule = serializers.CharField(allow_null=True)
     reason = serializers.CharField(allow_null=True)
+
+
+class LimitShown(serializers.Serializer):
+    limit = serializers.CharField(help_text="policy/rule/ and its place among the limits of the rule, from 0.")
+    used = serializers.CharField(allow_null=True, help_text="So far; null where it is not for the caller to know.")
+    adds = serializers.CharField(help_text="What the intent would add.")
+    most = serializers.CharField(help_text="The bound.")
+    window = serializers.IntegerField(allow_null=True, help_text="Seconds a use counts; null: for ever.")
+    over = serializers.BooleanField()
+
+
+class RuleShown(serializers.Serializer):
+    policy = serializers.CharField()
+    version = serializers.IntegerField()
+    rule = serializers.CharField(help_text="`default` where no rule held.")
+    effect = serializers.ChoiceField(["allow", "block", "require_approval"])
+    held = AnyJSON(help_text='true, false or "error".')
+    error = serializers.CharField(allow_null=True)
+    operands = serializers.ListField(
+        child=serializers.DictField(child=AnyJSON()),
+        help_text="Parts of the condition: each an `expression` with its `value` or `error`.",
+    )
+    limits = serializers.ListField(child=serializers.DictField(child=AnyJSON()))
+
+
+class PolicyRef(serializers.Serializer):
+    name = serializers.CharField()
+    version = serializers.IntegerField()
+
+
+class Evaluated(serializers.Serializer):
+    """What policy would say, and why."""
+
+    verdict = Verdict()
+    requirement = serializers.DictField(child=AnyJSON(), allow_null=True, help_text="Who would have to approve.")
+    expires_in = serializers.CharField(help_text="How long the intent would have.")
+    status = serializers.ChoiceField(["approved", "blocked", "pending_approval"])
+    target = serializers.CharField(allow_null=True)
+    records = serializers.IntegerField(allow_null=True)
+    value = Value(allow_null=True)
+    execution_mode = serializers.ChoiceField(ExecutionMode.choices)
+    limits = LimitShown(many=True, help_text="Every limit that bears on it.")
+    trace = RuleShown(many=True, help_text="Every rule considered, in order.")
+    policies = PolicyRef(many=True, help_text="Those that cover it.")
 
 
 class DecisionShown(serializers.Serializer):
@@ -268,6 +353,19 @@ PROPOSE = extend_schema(
     },
     examples=[EXAMPLE_PROPOSAL],
     tags=["intents"],
+)
+EVALUATE = extend_schema(
+    operation_id="policies_evaluate",
+    summary="Ask what policy would say; nothing is stored",
+    description=(
+        "An agent sends what it would propose and is told what it would get. People who write policies may say which"
+        " agent they mean, try a draft, and state what is used of limits and what time it is."
+    ),
+    auth=AGENTS + PEOPLE,
+    request=Evaluation,
+    responses=Evaluated,
+    examples=[EXAMPLE_PROPOSAL],
+    tags=["policies"],
 )
 GET = extend_schema(
     operation_id="intents_get",

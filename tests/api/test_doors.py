@@ -28,6 +28,7 @@ DOORS: dict[str, tuple[int, ...]] = {
     "intents_claim": (201, 404, *AGENTS_ONLY),
     "executions_heartbeat": (200, 404, *AGENTS_ONLY),
     "executions_report": (200, 404, *AGENTS_ONLY),
+    "policies_evaluate": (200, 200, 403, 403, 403, 200, 403),
     "intents_decide": (403, 403, 201, 403, 403, 403, 403),
     # Who may look sees a queue, empty without a seat; a vote is there only for who gave it.
     "queue": (403, 403, 200, 200, 200, 200, 403),
@@ -76,7 +77,7 @@ def knock(agent: Caller, reviewer: Caller, policy: None, request: pytest.Fixture
                 f"intents/{intent['id']}/decisions", {"vote": "approve", "digest": intent["digest"]}
             ).json()
             names["decision_id"] = voted["decisions"][0]["id"]
-        if operation == "intents_propose":
+        if operation in ("intents_propose", "policies_evaluate"):
             body = {"action": "email.send", "payload": {}}
         events = Event.objects.count()
         response = caller.call(method, path.format(**names), body, **headers)
