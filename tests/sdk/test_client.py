@@ -126,6 +126,25 @@ def test_supersedes_takes_an_intent_or_its_id(gate, portal):
     assert portal.body(1)["supersedes"] == portal.body(2)["supersedes"] == first["id"]
 
 
+# Asking first
+
+
+def test_evaluate_asks_what_a_proposal_would_get_and_carries_no_idempotency_key(gate, portal):
+    said = {"verdict": {"effect": "allow"}, "trace": [], "status": "approved"}
+    portal.will_answer(ok(said))
+    assert run(gate.evaluate("crm.delete", {"contact": "c_1"}, tags=("a",), expires_in=900)) == said
+    assert portal.calls == ["POST /api/v1/policies/evaluate"]
+    assert portal.body() == {"action": "crm.delete", "payload": {"contact": "c_1"}, "tags": ["a"], "expires_in": "15m"}
+    assert "idempotency-key" not in portal.requests[0].headers
+
+
+@pytest.mark.parametrize("options", [{"idempotency_key": "k"}, {"sumary": "misspelt"}, {"tags": "abc"}])
+def test_a_question_that_cannot_be_meant_is_not_asked(gate, portal, options):
+    with pytest.raises(TypeError):
+        run(gate.evaluate("crm.delete", **options))
+    assert portal.requests == []
+
+
 # Trying again
 
 

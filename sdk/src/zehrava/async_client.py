@@ -139,6 +139,17 @@ class AsyncGate:
         """
         return AsyncIntent.parse(await self._send(calls.propose(action, payload, **options)), self)
 
+    async def evaluate(
+        self, action: str, payload: Any = None, **options: Unpack[calls.ProposeOptions]
+    ) -> dict[str, Any]:
+        """What the portal would say if this were proposed now; nothing is stored and nobody is asked.
+
+        Options as for `propose`, without `idempotency_key`. The answer has `verdict`, `requirement`, `expires_in`,
+        `status` (which the intent would get), `limits`, and `trace`: every rule considered, with its operands. It
+        promises nothing: what is in force or used of a limit may change before a proposal. Raises as `propose` does.
+        """
+        return await self._send(calls.evaluate(action, payload, **options))
+
     async def get(self, id: str, wait: int | None = None) -> AsyncIntent:
         """One intent; `wait` seconds the portal may hold the answer until the status changes."""
         return AsyncIntent.parse(await self._send(calls.get(id, wait)), self)

@@ -115,10 +115,23 @@ def propose(action: str, payload: Any = None, **options: Unpack[ProposeOptions])
     unknown = options.keys() - ProposeOptions.__annotations__.keys()
     if unknown:
         raise TypeError(f"propose() knows no {', '.join(sorted(unknown))}.")
-    members: dict[str, Any] = {name: member for name, member in options.items() if member is not None}
-    key = members.pop("idempotency_key", None) or str(uuid.uuid4())
+    key = options.pop("idempotency_key", None) or str(uuid.uuid4())
     if not _HEADER_SAFE.fullmatch(key):
         raise ValueError("idempotency_key is 1 to 255 printable ASCII characters without spaces.")
+    body = _proposal(action, payload, options)
+    return Call("POST", "/intents", Repeat.ALWAYS, body=body, headers={"Idempotency-Key": key})
+
+
+def evaluate(action: str, payload: Any = None, **options: Unpack[ProposeOptions]) -> Call:
+    """The call that asks what would be said of a proposal. Raises StrictError, with a pointer, for what is not JSON."""
+    unknown = options.keys() - (ProposeOptions.__annotations__.keys() - {"idempotency_key"})
+    if unknown:
+        raise TypeError(f"evaluate() knows no {', '.join(sorted(unknown))}.")
+    return Call("POST", "/policies/evaluate", Repeat.ALWAYS, body=_proposal(action, payload, options))
+
+
+def _proposal(action: str, payload: Any, options: Mapping[str, Any]) -> bytes:
+    members: dict[str, Any] = {name: member for name, member in options.items() if member is not None}
     if "tags" in members:
         if isinstance(members["tags"], str):
             raise TypeError("tags is a list of texts, not one text.")
@@ -127,8 +140,7 @@ def propose(action: str, payload: Any = None, **options: Unpack[ProposeOptions])
         members["expires_in"] = _duration(members["expires_in"])
     if "supersedes" in members:
         members["supersedes"] = getattr(members["supersedes"], "id", members["supersedes"])
-    body = _body({"action": action, "payload": payload, **members})
-    return Call("POST", "/intents", Repeat.ALWAYS, body=body, headers={"Idempotency-Key": key})
+    return _body({"action": action, "payload": payload, **members})
 
 
 def _duration(given: str | int) -> str:
