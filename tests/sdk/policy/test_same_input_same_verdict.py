@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 import os
 import subprocess
 import sys
@@ -29,28 +30,26 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from("abcdxy"), inner, max_size=4),
     max_leaves=12,
 )
-TERMS = st.sampled_from(
-    [
-        "payload.a > 1",
-        'payload.b == "KP"',
-        'amount(payload.a) > amount("500")',
-        "payload.c.all(x, x > 1)",
-        "payload.c.exists(k, payload.c[k] > 1)",
-        "payload.c.exists_one(x, x == 1)",
-        "size(payload.d) > 2",
-        'domain(payload.a) == "x.com"',
-        'glob(payload.b, "K*")',
-        "has(payload.x)",
-        "payload.x",
-        "intent.records > 5",
-        'agent.environment == "production"',
-        "context.a == payload.a",
-        'payload.y.matches("^[a-z]+$")',
-        "1 / payload.a == 1",
-    ]
-)
+TERMS = [
+    "payload.a > 1",
+    'payload.b == "KP"',
+    'amount(payload.a) > amount("500")',
+    "payload.c.all(x, x > 1)",
+    "payload.c.exists(k, payload.c[k] > 1)",
+    "payload.c.exists_one(x, x == 1)",
+    "size(payload.d) > 2",
+    'domain(payload.a) == "x.com"',
+    'glob(payload.b, "K*")',
+    "has(payload.x)",
+    "payload.x",
+    "intent.records > 5",
+    'agent.environment == "production"',
+    "context.a == payload.a",
+    'payload.y.matches("^[a-z]+$")',
+    "1 / payload.a == 1",
+]
 CONDITIONS = st.recursive(
-    TERMS,
+    st.sampled_from(TERMS),
     lambda inner: (
         st.builds("({} {} {})".format, inner, st.sampled_from(["&&", "||"]), inner) | st.builds("!({})".format, inner)
     ),
@@ -154,3 +153,60 @@ def test_processes_with_different_hash_seeds_agree_byte_for_byte() -> None:
         outputs.add(done.stdout)
     assert len(outputs) == 1
     assert b'"held": "error"' in outputs.pop()
+
+
+RANDOM = """
+import datetime, json, random, sys
+from zehrava.policy import PolicySet
+terms = json.loads(sys.argv[1])
+now = datetime.datetime(2026, 3, 7, 12, 0, tzinfo=datetime.UTC)
+chance = random.Random("the same in every process")
+values = [None, True, 0, 1, 7, 2.5, "500", "KP", "a@x.com", [1, 2], [5, "x", None], {"b": 1, "a": "x"}, {"k": {"z": 2}}]
+
+def value(depth=2):
+    kind = chance.random()
+    if not depth or kind < 0.6:
+        return chance.choice(values)
+    if kind < 0.75:
+        return [value(depth - 1) for _ in range(chance.randrange(4))]
+    return {key: value(depth - 1) for key in chance.sample("zyxdcba", chance.randrange(5))}
+
+def condition():
+    parts = [chance.choice(terms) for _ in range(chance.randrange(1, 4))]
+    return chance.choice([" && ", " || "]).join(chance.choice(["(%s)", "!(%s)"]) % part for part in parts)
+
+answers = []
+for number in range(120):
+    texts = []
+    for name in chance.sample(["delta", "alpha", "charlie", "bravo"], chance.randrange(1, 4)):
+        rules = [
+            {"id": f"r{index}", "when": condition(), "effect": chance.choice(["allow", "block", "require_approval"]),
+             "reason": "{payload} {context.a}"}
+            for index in range(chance.randrange(1, 5))
+        ]
+        match = {"actions": chance.choice([["x.*", "*"], ["x.y", "x.*"]])}
+        texts.append(json.dumps({"name": name, "match": match, "rules": rules}))
+    policies = PolicySet.parse(*texts)
+    for _ in range(4):
+        verdict = policies.evaluate(
+            action="x.y", payload=value(), context={"a": value()}, agent={"name": "a", "environment": "production"},
+            now=now, policy=chance.choice([None, "alpha", "gone"]),
+        )
+        answers.append([verdict.document(), list(verdict.trace), [list(each) for each in verdict.consulted]])
+print(json.dumps(answers))
+"""
+
+
+def test_processes_agree_byte_for_byte_on_random_policies_and_their_traces() -> None:
+    outputs = set()
+    for seed in ("0", "1", "31337"):
+        environment = {**os.environ, "PYTHONHASHSEED": seed}
+        command = [sys.executable, "-c", RANDOM, json.dumps(TERMS)]
+        done = subprocess.run(command, capture_output=True, env=environment, timeout=120)
+        assert done.returncode == 0, done.stderr[-500:]
+        outputs.add(done.stdout)
+    assert len(outputs) == 1
+    answers = json.loads(outputs.pop())
+    held = [entry["held"] for _, trace, _ in answers for entry in trace]
+    assert {True, False, "error"} == set(held)
+    assert any(operand.get("value") for _, trace, _ in answers for entry in trace for operand in entry["operands"])

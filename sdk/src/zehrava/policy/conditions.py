@@ -19,6 +19,7 @@ import cel
 
 from .expressions import WALKS, Node, parse
 from .functions import FUNCTIONS, amount, members
+from .functions.constants import check_calls
 from .operands import operands
 from .shortcuts import Shortcut, shortcut
 from .tokens import CONSTANTS, MAX_DEPTH, ConditionError, Token, compile_cel, literal_value, tokenise
@@ -87,6 +88,7 @@ _UNORDERED_WALKS = frozenset({"map", "filter"})
 
 _REPETITION = re.compile(r"\{(\d*),?(\d*)\}")
 _CALL_FAILED = re.compile(r"Python function call failed: \w+: (.*)\. Check function arguments and their types\.", re.S)
+_NO_METHOD = re.compile(r"Undefined variable or function: '(\w+)'")
 _OPENING = {")": "(", "]": "[", "}": "{"}
 
 
@@ -141,6 +143,7 @@ class Condition:
         if rewritten != source:
             program = compile_cel(rewritten)
         tree = parse(source)
+        check_calls(tree)
         return cls(source, frozenset(reader.reads), tree, variables, program, shortcut(tree), products(tree))
 
     @property
@@ -432,6 +435,9 @@ def _explain(error: BaseException) -> str:
     call = _CALL_FAILED.search(detail)
     if call:
         return call[1][:300]
+    method = _NO_METHOD.match(detail)
+    if method:  # names are known since the condition was loaded
+        return f"{method[1]}() cannot be called on a value of this kind"
     if detail.startswith("No such overload"):
         return "values of different kinds cannot be compared or combined"
     if detail.startswith("Unexpected type"):

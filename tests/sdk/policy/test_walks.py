@@ -1,0 +1,87 @@
+"""Promise 1: what an agent sends cannot make a walk cost the product of two lists. It asks instead, at once."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+import pytest
+
+from zehrava.policy.conditions import Condition, EvaluationError, Reads
+from zehrava.policy.tokens import ConditionError
+
+NOW = datetime.datetime(2026, 3, 7, 12, 0, tzinfo=datetime.UTC)
+MANY = [f"k{number}" for number in range(20_000)]
+OTHERS = [f"m{number}" for number in range(20_000)]
+
+
+def holds(condition: str, payload: Any) -> bool:
+    parsed = Condition.parse(condition)
+    values = {"payload": payload, "intent": {}, "agent": {"name": "a"}, "context": {}, "usage": {}, "now": NOW}
+    return parsed.holds(Reads([parsed]).environment(values))
+
+
+@pytest.mark.parametrize(
+    ("condition", "payload"),
+    [
+        ("payload.a.all(x, !(x in payload.b))", {"a": MANY, "b": OTHERS}),
+        ("payload.a.all(x, x != payload.order.sku)", {"a": MANY, "order": {"sku": "s", "lines": OTHERS}}),
+        ("payload.a.all(x, !has(payload.order.gone))", {"a": MANY, "order": {"sku": "s", "lines": OTHERS}}),
+        ("payload.a.all(x, payload.b[0] != x)", {"a": MANY, "b": OTHERS}),
+        ("payload.a.exists(k, payload.a[k] == 'gone')", {"a": dict.fromkeys(MANY, "v")}),
+        ("payload.a.all(x, size(payload.b) > 1)", {"a": MANY, "b": OTHERS}),
+        ("payload.a.all(x, !payload.text.contains(x))", {"a": MANY, "text": "lorem " * 150_000}),
+        ("payload.a.all(x, x != payload)", {"a": MANY}),
+        ("payload.l.all(x, x.t.all(y, y != x.m.n))", {"l": [{"t": MANY, "m": {"n": "q", "b": OTHERS}}]}),
+        ("payload.l.all(x, x.all(y, !(y in x)))", {"l": [MANY]}),
+        ("payload.l.all(x, x.t.all(y, !(y in payload.b)))", {"l": [{"t": MANY[:100]}] * 100, "b": OTHERS}),
+        ('["a", "b"].all(x, payload.a == payload.a) || payload.a.all(x, x in payload.b)', {"a": MANY, "b": OTHERS}),
+    ],
+)
+def test_a_walk_over_the_product_of_two_lists_gives_no_answer(condition: str, payload: Any) -> None:
+    with pytest.raises(EvaluationError, match="the lists are too long"):
+        holds(condition, payload)
+
+
+@pytest.mark.parametrize(
+    ("condition", "payload"),
+    [
+        ("payload.a.all(x, !(x in payload.b))", {"a": MANY[:300], "b": OTHERS[:300]}),
+        ('payload.a.all(x, x != "" && x != payload.owner && x != agent.name)', {"a": MANY, "owner": "mia"}),
+        ("payload.l.all(i, i.currency == payload.order.currency)",
+         {"l": [{"currency": "EUR"}] * 2_000, "order": {"currency": "EUR", "lines": [1] * 50}}),
+        ("payload.l.all(x, x.tags.all(t, t != x.sku))", {"l": [{"sku": "s", "tags": ["a", "b"]}] * 3_000}),
+        ('payload.l.all(x, ["a", "b"].exists(y, y == x.sku))', {"l": [{"sku": "a"}] * 5_000}),
+        ("payload.m.all(k, payload.m[k] > 0)", {"m": dict.fromkeys(MANY[:300], 1)}),
+        ("payload.a.all(x, size(x) > 1)", {"a": MANY}),
+        ("payload.missing.all(x, x in payload.b) || true", {"b": OTHERS}),
+        ("5 in payload.a || payload.a.all(x, x in payload.a)", {"a": [5, *[1] * 100]}),
+    ],
+)  # fmt: skip
+def test_what_is_in_proportion_to_a_list_is_answered(condition: str, payload: Any) -> None:
+    assert holds(condition, payload) is True
+
+
+def nested(over: str, times: int) -> str:
+    return "".join(f"{over}.all(v{number}, " for number in range(times)) + "true" + ")" * times
+
+
+@pytest.mark.parametrize(
+    ("condition", "reason"),
+    [
+        ("payload.l.all(a, payload.l.all(b, b == a))", "a walk inside a walk"),
+        ("payload.l.all(a, [payload.l].all(b, b.all(c, c == a)))", "a walk inside a walk"),
+        ("payload.l.all(x, x.all(a, [x].all(b, b.all(c, c == a))))", "a walk inside a walk"),
+        ("payload.l.all(x, x.all(y, x.all(z, z == y)))", "a walk inside a walk"),
+        (nested("[1, 1]", 12), "rounds"),
+        (f"payload.l.all(x, {nested('[x, x]', 1).replace('true', nested('[v0, v0]', 1))})", "is taken"),
+        (f"[{', '.join('123456789')}].all(x, [{', '.join('123456789')}].all(y, x != y))", "rounds"),
+    ],
+)
+def test_walks_that_multiply_do_not_load(condition: str, reason: str) -> None:
+    with pytest.raises(ConditionError, match=reason):
+        Condition.parse(condition)
+
+
+def test_a_few_rounds_over_lists_written_out_load() -> None:
+    assert holds('["a", "b"].all(x, ["c", "d"].all(y, x != y))', {}) is True
