@@ -13,6 +13,7 @@ from django import forms
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminSelectWidget
@@ -42,11 +43,23 @@ class VersionForm(forms.Form):
 
     def __init__(self, policy: Policy, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        versions = list(policy.versions.select_related("created_by").defer("text")[:VERSIONS_OFFERED])
+        versions = list(self.offered(policy).select_related("created_by").defer("text")[:VERSIONS_OFFERED])
         self.versions = {version.number: version for version in versions}
         field = self.fields["version"]
         field.choices = [(version.number, _described(policy, version)) for version in versions]  # type: ignore[attr-defined]
         field.initial = next((each.number for each in versions if each.pk != policy.active_id), None)
+
+    def offered(self, policy: Policy) -> QuerySet[PolicyVersion]:
+        """Every version; newest first."""
+        return policy.versions.all()
+
+
+class ShadowForm(VersionForm):
+    """What can be put in shadow to any use: neither what is in force nor what is there already."""
+
+    def offered(self, policy: Policy) -> QuerySet[PolicyVersion]:
+        there = [key for key in (policy.active_id, policy.shadow_id) if key is not None]
+        return super().offered(policy).exclude(pk__in=there)
 
 
 class BacktestForm(VersionForm):
@@ -103,7 +116,7 @@ class ProvingPages(GovernedAdmin):
             "shadow",
             policy,
             title=f"Shadow mode of {policy.name}",
-            form=VersionForm(policy),
+            form=ShadowForm(policy),
             earlier=[each for each in kept if version is None or each.pk != version.pk],
             start_url=self.page(policy.pk, "start_shadow"),
             stop_url=self.page(policy.pk, "stop_shadow"),

@@ -17,6 +17,7 @@ from django.utils.safestring import SafeString
 
 from audit.text import visible
 from intents.models import Change, Intent, Status
+from zehrava.policy.limits import plain
 
 PER_PAGE = 25
 # The order of the figures: what would pass that did not comes first.
@@ -31,7 +32,17 @@ MEANING = {
 }
 TONES = {Change.ALLOWED: "green", Change.BLOCKED: "red", Change.ASKED: "amber", Change.PEOPLE: "blue"}
 EFFECTS = {"allow": ("Allow", "green"), "block": ("Block", "red"), "require_approval": ("Ask", "amber")}
-_READ = ("action", "agent_name", "created_at", "status", "verdict")
+_READ = (
+    "action",
+    "agent_name",
+    "created_at",
+    "status",
+    "verdict",
+    "target",
+    "records",
+    "value_amount",
+    "value_currency",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +86,7 @@ class Line:
 
     url: str
     action: SafeString
+    about: SafeString
     agent: SafeString
     at: datetime
     status: str
@@ -242,6 +254,7 @@ def _line(row: Any, intent: Intent) -> Line:
     return Line(
         url=reverse("admin:intents_intent_change", args=(intent.pk,)),
         action=visible(intent.action),
+        about=_about(intent),
         agent=visible(intent.agent_name),
         at=intent.created_at,
         status=Status(status).label if status in Status.values else status,
@@ -249,6 +262,16 @@ def _line(row: Any, intent: Intent) -> Line:
         then=_said(row.effect, row.said_by),
         reason=visible(row.reason),
     )
+
+
+def _about(intent: Intent) -> SafeString:
+    """What tells it from others of its action: its target, value and number of records, where it has them."""
+    parts = [intent.target] if intent.target else []
+    if intent.value_amount is not None:
+        parts.append(f"{plain(intent.value_amount)} {intent.value_currency}")
+    if intent.records is not None:
+        parts.append(f"{intent.records:,} record{'' if intent.records == 1 else 's'}")
+    return visible(" · ".join(parts)) if parts else SafeString("")
 
 
 def _said(effect: str, by: str) -> Said:

@@ -336,4 +336,4 @@ def test_the_policys_page_leads_to_both(author):
     page = author.get(reverse("admin:intents_policy_change", args=[Policy.objects.get().pk]))
 
     assert address("shadow") in page.content.decode() and address("backtests") in page.content.decode()
-    assert "Shadow mode: v2" in text(page)
+    assert "In shadow v2 since" in text(page)
