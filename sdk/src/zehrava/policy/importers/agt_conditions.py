@@ -7,7 +7,7 @@ differently; for a rule that asks or blocks.
 
 from __future__ import annotations
 
-from .agt_syntax import All, Always, Among, Some, Compared, Expression, Not, Truth, Value
+from .agt_syntax import All, Always, Among, Compared, Expression, Not, Some, Truth, Value
 from .cel import FALSE, TRUE, CannotSay, Cel, Path, amount_of, both, compare, either, literal, negate, none_of, one_of
 
 _ACTION = frozenset({"action", "action.type", "action.name", "action_type", "tool", "tool.name", "tool_name"})
