@@ -146,7 +146,7 @@ def test_a_draft_of_a_new_name_joins(policy_author: Caller, refunds: None) -> No
 
 
 def test_an_author_states_what_is_used_and_what_time_it_is(policy_author: Caller, db: None) -> None:
-    load_policy(REFUNDS.replace("rules:\n", 'rules:\n  - {id: early, when: now.getHours("UTC") < 6, effect: block}\n'))
+    load_policy(REFUNDS.replace("rules:\n", 'rules:\n  - {id: early, when: now.getHours() < 6, effect: block}\n'))
     day, night = "2026-03-01T12:00:00Z", "2026-03-01T03:00:00+00:00"
     meant = {**SMALL, "now": day, "agent": {"name": "billing"}}
     assert ask(policy_author, {**meant, "now": night}).json()["verdict"]["rule"] == "early"
