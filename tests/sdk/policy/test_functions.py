@@ -12,7 +12,7 @@ from zehrava.policy.functions import FRACTION_DIGITS, INTEGER_DIGITS, amount, do
 from zehrava.policy.globs import glob
 
 DECIMALS = st.builds(
-    lambda digits, places: Decimal(digits).scaleb(-places),
+    lambda digits, places: Decimal(f"{digits}e-{places}"),  # scaleb would round to 28 digits
     st.one_of(st.integers(-(10**6), 10**6), st.integers(-(10**30) + 1, 10**30 - 1)),
     st.integers(0, FRACTION_DIGITS),
 )

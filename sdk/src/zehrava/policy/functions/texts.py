@@ -1,0 +1,42 @@
+"""How long things are, and what walks go over."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ... import canonical
+
+
+def length(text: Any) -> int:
+    """How many characters (Unicode code points) a text has; CEL's own ``size()`` of a text counts bytes of UTF-8.
+
+    Raises:
+        ValueError: when it is no text.
+    """
+    if not isinstance(text, str):
+        raise ValueError("length() counts the characters of a text; size() counts the members of a list or map")
+    return len(text)
+
+
+def json_size(value: Any) -> int:
+    """How many bytes a value has as canonical JSON (RFC 8785): what is stored, digested and carried out.
+
+    Raises:
+        ValueError: when it has no JSON form.
+    """
+    return len(canonical.dumps(value))
+
+
+def members(value: Any) -> list[Any]:
+    """What ``all``, ``exists`` and ``exists_one`` walk over: a list as it is, of a map its keys in sorted order.
+
+    The library walks over maps in random order, which would let an error show in one process and not in another.
+
+    Raises:
+        TypeError: when the value is neither.
+    """
+    if isinstance(value, dict):
+        return sorted(value)
+    if isinstance(value, list):
+        return value
+    raise TypeError("only a list or a map can be walked over")
