@@ -149,7 +149,7 @@ class PolicyAdmin(ProvingPages, DocumentAdmin):
     def about(self, request: HttpRequest, document: Any) -> dict[str, Any]:
         context = super().about(request, document)
         draft, active = context["standing"].draft, context["standing"].active
-        looked_at = draft or active
+        looked_at = draft or active or document.versions.first()
         settled = document.activation_requests.exclude(state=RequestState.OPEN)
         return context | {
             "is_policy": True,
@@ -176,6 +176,7 @@ class PolicyAdmin(ProvingPages, DocumentAdmin):
         older = document.versions.filter(number=version.number - 1).first()
         return super().about_version(request, document, version) | {
             "is_policy": True,
+            "takes_two": activation.takes_two(),
             "older": older,
             "changes": older and policy_changes.between(older, version),
             "compare_url": self.page(document.pk, "compare"),
@@ -261,13 +262,15 @@ class PolicyAdmin(ProvingPages, DocumentAdmin):
         self, request: HttpRequest, policy: Any, version: PolicyVersion | None, *, error: str = ""
     ) -> HttpResponse:
         title = f"Bring {version} into force" if version else f"{self.off_button} {policy.name}"
+        waiting = activation.open_request(policy)
         return self.show(
             request,
             "admin/intents/policy/activate.html",
             policy,
             title=title,
             takes_two=activation.takes_two(),
-            waiting=activation.open_request(policy),
+            waiting=waiting,
+            blocked=activation.takes_two() and waiting is not None and not activation.is_stale(waiting),
             request_url=self.page(policy.pk, "request"),
             off_consequences=self.off_consequences,
             off_word=self.off_word,

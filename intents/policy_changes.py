@@ -29,6 +29,22 @@ class Change:
     before: str | None
     after: str | None
 
+    @property
+    def was(self) -> tuple[text_diff.Part, ...]:
+        """How it read before, in parts, those marked that differ."""
+        return self._parts[0]
+
+    @property
+    def now(self) -> tuple[text_diff.Part, ...]:
+        """How it reads now, in parts, those marked that differ."""
+        return self._parts[1]
+
+    @property
+    def _parts(self) -> tuple[tuple[text_diff.Part, ...], tuple[text_diff.Part, ...]]:
+        if self.before is None or self.after is None:
+            return ((self.before or "", False),), ((self.after or "", False),)
+        return text_diff.words(self.before, self.after)
+
 
 @dataclass(frozen=True, slots=True)
 class RuleChange:
@@ -71,7 +87,7 @@ def between(old: PolicyVersion | None, new: PolicyVersion) -> Changes:
     return _between(old.text if old else "", new.text)
 
 
-@functools.lru_cache(maxsize=128)
+@functools.lru_cache(maxsize=64)
 def _between(old: str, new: str) -> Changes:
     added, removed = text_diff.count(old, new)
     try:
@@ -90,6 +106,8 @@ def _between(old: str, new: str) -> Changes:
     )
 
 
+# Each version is compared with the one before it and the one after it.
+@functools.lru_cache(maxsize=64)
 def _read(text: str) -> dict[str, Any]:
     data = strict_yaml.read(text).data
     return data if isinstance(data, dict) else {}

@@ -22,14 +22,16 @@ _checks: list[Check] = []
 
 @dataclass(frozen=True, slots=True)
 class Warned:
-    """One thing to know: `level` is warning or note, `line` its place in the document, from 1, where it has one."""
+    """One thing to know: `level` is warning or note, `line` and `path` its place in the document, if any."""
 
     level: str
     message: str
     line: int | None = None
+    path: str = ""
 
     def __str__(self) -> str:
-        return f"line {self.line}: {self.message}" if self.line else self.message
+        where = f"line {self.line}, {self.path}: " if self.line and self.path else ""
+        return f"{where}{self.message}"
 
 
 def register(check: Check) -> None:
@@ -58,15 +60,13 @@ def _said(check: Check, policy: Policy) -> list[str]:
 
 
 def _lint(policy: Policy) -> list[Warned]:
-    """What lint says of this policy beside those in force."""
+    """What lint says of this policy with the action types in force; of requirements, the checks know more."""
     try:
         from zehrava.policy.linting import lint
 
-        now = in_force.current()
-        others = [other for other in now.policies.policies if other.name != policy.name]
-        types = {name: action_type for name, (_, action_type) in now.action_types.items()}
-        findings = lint([*others, policy], types)
+        types = {name: action_type for name, (_, action_type) in in_force.current().action_types.items()}
+        findings = lint([policy], types)
     except Exception:
         logger.exception("lint failed on %s", policy.name)
         return [Warned("note", "Lint could not read this policy; the log says why. It works as it is written.")]
-    return [Warned(one.level, one.message, one.line) for one in findings if one.policy == policy.name]
+    return [Warned(one.level, one.message, one.line, one.path) for one in findings if one.policy == policy.name]

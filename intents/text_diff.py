@@ -22,7 +22,7 @@ UNFOLDED_TO = 3_000
 # Products of lengths, which is what difflib takes at its worst.
 LINES_BUDGET = 400_000
 WORDS_BUDGET = 200_000
-WORDS_EACH = 10_000
+WORDS_EACH = 6_000
 
 Mark = Literal["same", "removed", "added"]
 Part = tuple[str, bool]
@@ -104,6 +104,11 @@ def _lines(text: str) -> list[str]:
     # no last line.
     lines = text.split("\n")
     return lines[:-1] if lines[-1] == "" else lines
+
+
+def words(old: str, new: str) -> tuple[tuple[Part, ...], tuple[Part, ...]]:
+    """Both texts in parts, those marked that differ; nothing is marked where little is left in common."""
+    return _words(old, new, _Budget())
 
 
 # --- which lines are equal -----------------------------------------------------------------------------------------
@@ -209,7 +214,7 @@ def _words(old: str, new: str, budget: _Budget) -> tuple[tuple[Part, ...], tuple
         return ((old, False),), ((new, False),)
     budget.words -= cost
     matcher = SequenceMatcher(None, before, after, autojunk=False)
-    if matcher.ratio() < 0.4:
+    if not before or not after or matcher.ratio() < 0.4:
         # Two lines that have little in common: marking nearly every word would say less than none.
         return ((old, False),), ((new, False),)
     removed: list[Part] = []

@@ -5,16 +5,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import CommandError
 from django.db import transaction
 from django.db.models import Max
 
 from audit.actors import Actor
 from audit.models import Event
-from intents import documents
+from intents import activation, documents, in_force, policy_warnings
 from intents.management.answering import Answer
-from intents.models import ActionType, Policy
+from intents.models import ActionType, Policy, PolicyVersion
+from zehrava.policy import PolicySet
+from zehrava.policy import cases as case_files
 from zehrava.policy.errors import DocumentError
+from zehrava.policy.strict_yaml import MAX_BYTES
+from zehrava.problems import Problem
 
 
 @dataclass(frozen=True)
@@ -51,50 +56,128 @@ class Before:
         return f"v{self.number} by {self.by}"
 
 
-def load_policies(paths: Iterable[Path], *, by: Actor, replace: bool = False) -> Answer:
+def load_policies(paths: Iterable[Path], *, by: Actor, replace: bool = False, cases: Iterable[Path] = ()) -> Answer:
     """Store and activate policies from files; with `replace` also where a person saw last to what is in force.
 
-    Raises CommandError, and stores nothing, if any cannot be read or would undo what a person did.
+    Where that takes a second person, they are stored as drafts and people are asked. `cases` are files of cases which
+    what would then be in force has to agree with. Raises CommandError, and stores nothing, if any file cannot be read,
+    a case fails, or it would undo what a person did.
     """
-    return _load(paths, POLICIES, by=by, replace=replace)
+    paths = list(paths)
+    with transaction.atomic():
+        texts = _read_all(paths, POLICIES.parse)
+        _refuse_failing(texts, cases)
+        if activation.takes_two():
+            loaded = [_ask(path, text, by=by) for path, text in texts.values()]
+        else:
+            loaded = _load(texts, POLICIES, by=by, replace=replace)
+    # After everything is stored: whether lint says something never keeps a policy out.
+    for each in loaded:
+        found = policy_warnings.warnings_of(each.version)
+        each.document["warnings"] = [str(warned) for warned in found if warned.level == "warning"]
+    return _answer(loaded)
 
 
 def load_action_types(paths: Iterable[Path], *, by: Actor, replace: bool = False) -> Answer:
     """Store and activate action types from files, as `load_policies` does policies."""
-    return _load(paths, ACTION_TYPES, by=by, replace=replace)
+    with transaction.atomic():
+        return _answer(_load(_read_all(paths, ACTION_TYPES.parse), ACTION_TYPES, by=by, replace=replace))
 
 
-@transaction.atomic
-def _load(paths: Iterable[Path], kind: Kind, *, by: Actor, replace: bool) -> Answer:
-    texts = _read_all(paths, kind.parse)
+@dataclass(frozen=True)
+class Loaded:
+    """One document that was stored: what --json says of it, and how that is told."""
+
+    version: Any
+    document: dict[str, Any]
+    line: str
+
+
+def _answer(loaded: list[Loaded]) -> Answer:
+    lines = []
+    for each in loaded:
+        lines.append(each.line)
+        lines += [f"  warning: {warning}" for warning in each.document.get("warnings", ())]
+    return Answer({"loaded": [each.document for each in loaded]}, "\n".join(_printable(line) for line in lines))
+
+
+def _printable(line: str) -> str:
+    """Without anything that a terminal would obey: warnings quote what somebody wrote."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in line)
+
+
+def _load(texts: dict[str, tuple[Path, str]], kind: Kind, *, by: Actor, replace: bool) -> list[Loaded]:
     before = {name: _before(kind, name) for name in texts}
     if not replace:
         _refuse_to_undo(texts, before)
-    loaded, lines = [], []
+    loaded = []
     for name, (path, text) in texts.items():
         was = before[name]
         newest = was and _newest(kind, name)
         version = kind.save(text, by=by, user=None)
         new = newest is None or version.number > newest
         replaced = was if was and was.number not in (None, version.number) else None
-        loaded.append(
-            {
-                "file": str(path),
-                "name": name,
-                "version": version.number,
-                "digest": version.digest,
-                "new": new,
-                "replaces": {"version": replaced.number, "by": replaced.by} if replaced else None,
-            }
-        )
         if replaced:
             how = f"replaces {replaced.told}"
         elif was and was.number is None:
             how = "in force again"
         else:
             how = "new" if new else "unchanged"
-        lines.append(f"{name} v{version.number}: {how} ({path})")
-    return Answer({"loaded": loaded}, "\n".join(lines))
+        document = _document(path, version, new=new) | {
+            "in_force": True,
+            "replaces": {"version": replaced.number, "by": replaced.by} if replaced else None,
+        }
+        loaded.append(Loaded(version, document, f"{name} v{version.number}: {how} ({path})"))
+    return loaded
+
+
+def _ask(path: Path, text: str, *, by: Actor) -> Loaded:
+    """Store a policy as a draft and ask people to bring it into force, where that takes two of them.
+
+    It undoes nothing that a person did: the people who confirm it see the difference.
+    """
+    newest = _newest(POLICIES, documents.parse_policy(text).name)
+    version: PolicyVersion = documents.save_policy(text, by=by, user=None, activate=False)
+    new = newest is None or version.number > newest
+    document = _document(path, version, new=new) | {"replaces": None}
+    told = f"{version.policy.name} v{version.number}"
+    if version.policy.active_id == version.pk:
+        return Loaded(version, document | {"in_force": True}, f"{told}: unchanged ({path})")
+    try:
+        activation.ask_from_server(version, by=by, reason=f"Loaded from {path.name} on the server.")
+    except Problem as problem:
+        raise CommandError(f"{path}: {problem.detail}\nNothing was stored.") from problem
+    how = "is not in force. A person has to take over the request on the policy's page, and a second one to confirm it"
+    return Loaded(version, document | {"in_force": False}, f"{told}: {'new, ' if new else ''}{how} ({path})")
+
+
+def _document(path: Path, version: Any, *, new: bool) -> dict[str, Any]:
+    return {
+        "file": str(path),
+        "name": version.document.name,
+        "version": version.number,
+        "digest": version.digest,
+        "new": new,
+    }
+
+
+def _refuse_failing(texts: dict[str, tuple[Path, str]], files: Iterable[Path]) -> None:
+    """Raise CommandError where a case comes out differently with these policies among those in force."""
+    faults, all_cases = [], []
+    for file in files:
+        try:
+            all_cases += case_files.load(file)
+        except OSError as error:
+            faults.append(f"{file}: cannot be read: {error.strerror}")
+        except DocumentError as error:
+            faults.extend(f"{file}:{fault}" for fault in error.errors)
+    if all_cases and not faults:
+        kept = [policy for policy in in_force.current().policies.policies if policy.name not in texts]
+        loaded = [documents.parse_policy(text) for _, text in texts.values()]
+        policies = PolicySet([*kept, *loaded], default=settings.ZEHRAVA_DEFAULT_EFFECT)
+        faults = [str(failure) for failure in case_files.run(policies, all_cases)]
+    if faults:
+        raise CommandError("\n".join([*map(_printable, faults), "Nothing was stored."]))
 
 
 def _before(kind: Kind, name: str) -> Before | None:
@@ -136,7 +219,7 @@ def _read_all(paths: Iterable[Path], parse: Callable[[str], Any]) -> dict[str, t
     faults = []
     for path in paths:
         try:
-            text = path.read_bytes().decode()
+            text = _read(path)
             name = parse(text).name
         except OSError as error:
             faults.append(f"{path}: cannot be read: {error.strerror}")
@@ -151,3 +234,13 @@ def _read_all(paths: Iterable[Path], parse: Callable[[str], Any]) -> dict[str, t
     if faults:
         raise CommandError("\n".join([*faults, "Nothing was stored."]))
     return texts
+
+
+def _read(path: Path) -> str:
+    """The text of a file. Raises OSError, UnicodeDecodeError, and DocumentError where it is longer than any may be."""
+    with path.open("rb") as file:
+        # One byte more than any document has: what is endless is not read to its end.
+        data = file.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise DocumentError(f"The document is longer than {MAX_BYTES // 1024} KiB; split it")
+    return data.decode()

@@ -10,10 +10,11 @@ from django.core.management import CommandError, call_command
 
 from audit.actors import Actor
 from audit.models import Event
-from intents import in_force
+from intents import activation, in_force
 from intents.documents import activate_version, disable_policy, save_action_type, save_policy
-from intents.models import ActionTypeVersion, Policy, PolicyVersion
+from intents.models import ActionTypeVersion, ActivationRequest, Policy, PolicyVersion
 from tests.factories import make_user
+from zehrava_site import roles
 
 pytestmark = pytest.mark.django_db
 
@@ -160,3 +161,91 @@ def test_a_disabled_policy_is_in_force_again_when_it_is_loaded(write: Any) -> No
     disable_policy(Policy.objects.get(), by=Actor.system("tests"))
     load(file)
     assert Policy.objects.get().active.number == 1
+
+
+# --- cases, warnings, a second person, and input that nobody should send -------------------------------------------
+
+CASES = """\
+policy: refunds
+tests:
+  - {name: small, payload: {amount: '10.00'}, expect: {effect: %s}}
+"""
+
+
+def test_a_case_that_fails_keeps_everything_out_and_says_where(write: Any) -> None:
+    file, cases = write("refunds.yaml", REFUNDS), write("cases.yaml", CASES % "block")
+    with pytest.raises(CommandError) as refused:
+        load(file, "--cases", cases)
+    assert f"{cases}:3:" in str(refused.value)
+    assert "expected block, got allow" in str(refused.value)
+    assert "Nothing was stored." in str(refused.value)
+    assert not Policy.objects.exists()
+    assert load(file, "--cases", write("cases.yaml", CASES % "allow"))[0]["in_force"] is True
+
+
+def test_cases_are_about_what_would_be_in_force_together(write: Any) -> None:
+    load(write("strict.yaml", REFUNDS.replace("name: refunds", "name: strict").replace("allow", "block")))
+    with pytest.raises(CommandError, match="expected allow, got block"):
+        load(write("refunds.yaml", REFUNDS), "--cases", write("cases.yaml", CASES % "allow"))
+
+
+def test_a_file_of_cases_that_cannot_be_read_keeps_everything_out(write: Any, tmp_path: Path) -> None:
+    file = write("refunds.yaml", REFUNDS)
+    for cases in (write("bad.yaml", "tests: [{payload: 1}]\n"), str(tmp_path / "absent.yaml")):
+        with pytest.raises(CommandError, match="Nothing was stored"):
+            load(file, "--cases", cases)
+    assert not Policy.objects.exists()
+
+
+def test_warnings_are_told_and_keep_nothing_out(write: Any) -> None:
+    asks = REFUNDS.replace("effect: allow", "effect: require_approval, approval: {all_of: [{group: nobody-here}]}")
+    loaded = load(write("refunds.yaml", asks))[0]
+    assert loaded["in_force"] is True
+    assert any("there is no group nobody-here" in warning for warning in loaded["warnings"])
+    out = io.StringIO()
+    call_command("policy_load", write("refunds.yaml", asks), stdout=out)
+    assert "  warning: Rule all: there is no group nobody-here" in out.getvalue()
+
+
+def test_where_it_takes_two_people_loading_stores_a_draft_and_asks(write: Any, settings: Any) -> None:
+    load(write("refunds.yaml", REFUNDS))
+    settings.ZEHRAVA_POLICY_SECOND_PERSON = True
+    file = write("refunds.yaml", REFUNDS.replace("allow", "block"))
+    loaded = load(file)[0]
+    assert (loaded["version"], loaded["new"], loaded["in_force"]) == (2, True, False)
+    assert Policy.objects.get().active.number == 1
+    request = ActivationRequest.objects.get()
+    assert (request.version.number, request.requested_by, request.state) == (2, None, "open")
+    # Once more changes nothing; --replace is no way round; other text replaces the request.
+    load(file, "--replace")
+    assert ActivationRequest.objects.count() == 1
+    out = io.StringIO()
+    call_command("policy_load", write("refunds.yaml", REFUNDS + "default: block\n"), stdout=out)
+    assert "is not in force. A person has to take over the request" in out.getvalue()
+    assert Policy.objects.get().active.number == 1
+    assert list(ActivationRequest.objects.values_list("version__number", "state")) == [(3, "open"), (2, "withdrawn")]
+    # What is in force already asks nobody.
+    assert load(write("refunds.yaml", REFUNDS))[0]["in_force"] is True
+
+
+def test_loading_does_not_push_aside_what_a_person_asked_for(write: Any, settings: Any) -> None:
+    load(write("refunds.yaml", REFUNDS))
+    settings.ZEHRAVA_POLICY_SECOND_PERSON = True
+    roles.install()
+    paul = make_user("paul", "policy_authors")
+    activation.ask(Policy.objects.get(), None, by=paul, reason="It is wrong")
+    with pytest.raises(CommandError, match="asked for by paul, waits for a second person"):
+        load(write("mail.yaml", MAIL), write("refunds.yaml", REFUNDS.replace("allow", "block")))
+    assert PolicyVersion.objects.count() == 1
+
+
+def test_ten_megabytes_are_refused_unread_and_what_is_in_force_stays(write: Any) -> None:
+    load(write("refunds.yaml", REFUNDS))
+    before = in_force.current().version
+    huge = write("huge.yaml", REFUNDS + "# " + "x" * 10_000_000)
+    with pytest.raises(CommandError, match=r"huge\.yaml:1:1: document: The document is longer than 256 KiB; split it"):
+        load(huge)
+    with pytest.raises(CommandError, match="longer than 256 KiB"):
+        load("/dev/zero")
+    assert in_force.current().version == before
+    assert PolicyVersion.objects.count() == 1

@@ -8,14 +8,26 @@ from intents.management.loading import load_policies
 
 
 class Command(AnsweringCommand):
-    help = "Check policies in YAML files, store them and bring them into force: all of them, or none if one is wrong."
+    help = (
+        "Check policies in YAML files, store them and bring them into force: all of them, or none if one is wrong. "
+        "Where that takes a second person, they are stored as drafts, and people are asked."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
         parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="a YAML file with one policy")
         parser.add_argument(
+            "--cases",
+            nargs="+",
+            action="extend",
+            default=[],
+            type=Path,
+            metavar="FILE",
+            help="a YAML file with cases, which these policies and those in force must agree with",
+        )
+        parser.add_argument(
             "--replace", action="store_true", help="also where a person has changed in the admin what is in force"
         )
 
     def answer(self, **options: Any) -> Answer:
-        return load_policies(options["files"], by=self.actor, replace=options["replace"])
+        return load_policies(options["files"], by=self.actor, replace=options["replace"], cases=options["cases"])
