@@ -7,11 +7,12 @@ So it needs to know no more than the plain cases; the tests compare the two on r
 
 from __future__ import annotations
 
+import datetime
 import operator
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .expressions import Binary, Call, Has, ListOf, Literal, Logical, Node, Path, Unary
+from .expressions import Binary, Call, Has, ListOf, Literal, Logical, MapOf, Node, Path, Unary
 from .functions import FUNCTIONS, amount
 
 Values = Mapping[str, Any]
@@ -31,7 +32,8 @@ _TEXT: dict[str, Callable[[Any, Any], bool]] = {
     "endsWith": str.endswith,
     "contains": operator.contains,
 }
-_SCALARS = frozenset({str, int, float, bool, type(None)})
+_PASSED = frozenset({str, int, float, bool, type(None), list, dict, datetime.datetime})
+_GIVEN_BACK = frozenset({str, bool, int})
 _LITERALS = frozenset({"string", "int", "double", "bool", "null"})  # a uint is no int to CEL
 _ORDERED = frozenset({str, int, float})
 _EQUATED = frozenset({str, int, float, bool})
@@ -261,25 +263,39 @@ def _function(node: Call) -> _Getter | None:
             result = function(*arguments)
         except Exception:
             return _UNSURE
-        return result if type(result) is str or type(result) is bool else _UNSURE
+        return result if type(result) in _GIVEN_BACK else _UNSURE
 
     return called
 
 
 def _argument(node: Node) -> _Getter | None:
-    """A scalar, or a list of constants written out: what reaches a function through CEL unchanged."""
-    if isinstance(node, ListOf):
-        constants = [_constant(member) for member in node.children]
-        return None if _UNSURE in constants else lambda values: list(constants)
+    """A value of the intent, or what is written out: it reaches a function through CEL as it is."""
+    written = _written(node)
+    if written is not _UNSURE:
+        return lambda values: written
     get = _getter(node)
     if get is None:
         return None
 
-    def scalar(values: Values) -> Any:
+    def given(values: Values) -> Any:
         value = get(values)
-        return value if type(value) in _SCALARS else _UNSURE
+        return value if type(value) in _PASSED else _UNSURE
 
-    return scalar
+    return given
+
+
+def _written(node: Node) -> Any:
+    """The value of a constant, or of a list or map of constants; the marker of not sure for anything else."""
+    if not isinstance(node, ListOf | MapOf):
+        return _constant(node)
+    parts = [_written(part) for part in node.children]
+    if _UNSURE in parts:
+        return _UNSURE
+    if isinstance(node, ListOf):
+        return parts
+    keys = parts[::2]
+    plain = all(type(key) is str for key in keys) and len(set(keys)) == len(keys)
+    return dict(zip(keys, parts[1::2], strict=True)) if plain else _UNSURE
 
 
 def _method(node: Call) -> _Getter | None:
