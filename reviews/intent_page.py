@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
 
 from django.contrib.auth.models import User
 from django.utils.safestring import SafeString, mark_safe
@@ -23,6 +22,7 @@ from reviews.models import Decision, Vote
 from reviews.presentation import text
 from reviews.queue import brings_forward
 from reviews.quorum import Standing, cannot_see_to
+from reviews.trace import Trace, trace_of
 from reviews.tree import tree
 from zehrava import canonical
 
@@ -106,7 +106,7 @@ class IntentPage:
     raw: SafeString | None
     size: int
     reason: SafeString
-    trace: list[dict[str, Any]]
+    trace: Trace
     risk_reasons: list[SafeString]
     standing: Standing
     seats: list[SeatLine]
@@ -146,7 +146,7 @@ def build(intent: Intent, person: User) -> IntentPage:
         raw=presentation.raw(intent) if len(intent.canonical) <= RAW_INLINE else None,
         size=len(intent.canonical),
         reason=presentation.reason(intent),
-        trace=_trace(intent),
+        trace=trace_of(intent),
         risk_reasons=[text(reason) for reason in intent.risk_reasons],
         standing=stood,
         seats=_seats(stood, votes, eligible, person),
@@ -175,20 +175,6 @@ def _revision(intent: Intent, decisions: Sequence[Decision], executions: Sequenc
     parts += sorted(f"{decision.pk} {decision.withdrawn_at is not None}" for decision in decisions)
     parts += sorted(f"{execution.pk} {execution.state}" for execution in executions)
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
-
-
-def _trace(intent: Intent) -> list[dict[str, Any]]:
-    """Every rule that policy looked at, in words."""
-    words = {True: "holds", False: "does not hold", "error": "could not be evaluated"}
-    return [
-        {
-            "rule": text(f"{step.get('policy')} v{step.get('version')} › {step.get('rule')}"),
-            "effect": step.get("effect"),
-            "held": words.get(step.get("held"), ""),
-            "error": text(step["error"]) if step.get("error") else "",
-        }
-        for step in intent.verdict.get("trace") or []
-    ]
 
 
 def _seats(stood: Standing, votes: list[Decision], eligible: list[Eligible], person: User) -> list[SeatLine]:

@@ -1,0 +1,120 @@
+"""The whole trace of a verdict as the page of an intent shows it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.utils.safestring import SafeString
+
+from intents.explaining import Explanation, explain
+from intents.models import Intent
+from reviews.presentation import text
+
+# A policy has up to a thousand rules; whoever has to read more than this looks into the policy itself.
+MOST_RULES = 200
+
+_EFFECTS = {"allow": ("allows", "green"), "block": ("blocks", "red"), "require_approval": ("asks", "amber")}
+_PARTS = {"requirement": "who must agree"}
+
+
+@dataclass(frozen=True, slots=True)
+class OperandLine:
+    """A part of a condition and what it was; `failed` where it had no value."""
+
+    expression: SafeString
+    value: SafeString
+    failed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LimitLine:
+    """A limit of the rule that held: what it bounds, what was used and is added."""
+
+    bound: SafeString
+    told: str
+    over: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RuleLine:
+    """One rule that policy looked at."""
+
+    policy: SafeString
+    rule: SafeString
+    effect: str
+    colour: str
+    held: str
+    decided: bool
+    error: SafeString | None
+    operands: list[OperandLine]
+    limits: list[LimitLine]
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """Every rule considered; `alarm` where the verdict does not come out again as it is stored."""
+
+    rules: list[RuleLine]
+    count: int
+    left_out: int
+    alarm: SafeString | None
+    note: SafeString | None
+
+
+def trace_of(intent: Intent) -> Trace:
+    """The trace of this intent's verdict, worked out again."""
+    explained = explain(intent)
+    shown = explained.trace[:MOST_RULES]
+    return Trace(
+        rules=[_rule(entry) for entry in shown],
+        count=len(explained.trace),
+        left_out=len(explained.trace) - len(shown),
+        alarm=_alarm(explained),
+        note=text(explained.why_not) if explained.why_not and not explained.altered else None,
+    )
+
+
+def _alarm(explained: Explanation) -> SafeString | None:
+    if explained.altered:
+        return text(explained.why_not)
+    if not explained.differs or explained.judgement is None:
+        return None
+    parts = " and ".join(_PARTS.get(part, part) for part in explained.differs)
+    again = explained.judgement.verdict
+    return text(
+        f"Worked out again, {parts} came out otherwise: {_EFFECTS[again['effect']][0]}, because {again['reason']}."
+    )
+
+
+def _rule(entry: Mapping[str, Any]) -> RuleLine:
+    effect, colour = _EFFECTS[entry["effect"]]
+    held = entry["held"]
+    by_default = entry["rule"] == "default"
+    words = {True: "no rule held" if by_default else "held", False: "did not hold"}
+    return RuleLine(
+        policy=text(f"{entry['policy']} v{entry['version']}"),
+        rule=text(entry["rule"]),
+        effect=effect,
+        colour=colour if held is not False else "",
+        held="could not be told" if held == "error" else words[bool(held)],
+        decided=held is not False,
+        error=text(entry["error"]) if entry.get("error") else None,
+        operands=[_operand(part) for part in entry.get("operands") or ()],
+        limits=[_limit(use) for use in entry.get("limits") or ()],
+    )
+
+
+def _operand(part: Mapping[str, Any]) -> OperandLine:
+    if "value" not in part:
+        return OperandLine(text(part["expression"]), text(part.get("error") or "no value"), True)
+    return OperandLine(text(part["expression"]), text(json.dumps(part["value"], ensure_ascii=False)), False)
+
+
+def _limit(use: Mapping[str, Any]) -> LimitLine:
+    if "adds" not in use:
+        return LimitLine(text(use["text"]), str(use.get("error") or "cannot be worked out"), True)
+    used = "not known how much is used" if use["used"] is None else f"{use['used']} used"
+    return LimitLine(text(use["text"]), f"{used}, this adds {use['adds']}", bool(use["over"]))
