@@ -51,14 +51,15 @@ def _about(policy: Policy, types: Mapping[str, ActionType], groups: Groups | Non
     worlds = [World(policy, each) for each in covered]
     patterns = policy.match.actions
     all_known = patterns is not None and all(pattern in types for pattern in patterns)
-    yield from check(policy, views_of(policy), worlds, all_known=all_known)
+    views = views_of(policy)
+    yield from check(policy, views, worlds, all_known=all_known)
     yield from documents.check_match(policy, types)
     yield from documents.check_trust(policy, covered)
     yield from documents.check_limits(policy, worlds)
     yield from documents.check_reasons(policy, worlds)
     if groups is not None:
         yield from documents.check_seats(policy, groups)
-    yield from check_missing(policy, worlds)
+    yield from check_missing(policy, [view.node for view in views], worlds)
     yield from documents.check_tests(policy)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import lru_cache
@@ -71,7 +72,7 @@ class Claim:
     values: Values
     source: str
     wanted: bool
-    needs: frozenset[Steps] = frozenset()
+    needs: tuple[Steps, ...] = ()
     lacks: Steps | None = None
 
     @property
@@ -133,7 +134,7 @@ def _limited(found: list[Way]) -> list[Way]:
 
 def _whole(node: Node, wanted: bool) -> Claim:
     """One claim about a part as it stands."""
-    return Claim(term(node), points([("bool", wanted)]), node.source, wanted, needed(node))
+    return Claim(term(node), points([("bool", wanted)]), node.source, wanted, _sorted(needed(node)))
 
 
 def _there(node: Has, wanted: bool) -> Claim:
@@ -142,7 +143,7 @@ def _there(node: Has, wanted: bool) -> Claim:
     if wanted and asked:
         needs.add(asked)
     whole = Term(text(node), node)
-    return Claim(whole, points([("bool", wanted)]), node.source, wanted, frozenset(needs), None if wanted else asked)
+    return Claim(whole, points([("bool", wanted)]), node.source, wanted, _sorted(needs), None if wanted else asked)
 
 
 def _compared(node: Binary, wanted: bool) -> list[Way]:
@@ -165,7 +166,7 @@ def _compared(node: Binary, wanted: bool) -> list[Way]:
         confused = value[0] == "bool" or (subject.wrap == "amount" and value[0] == "string")
     if confused:  # an amount as text, or true before false: CEL has an order for them, people have none
         return [(_whole(node, wanted),)]
-    return [(Claim(subject, values, node.source, wanted, needed(left)),)]
+    return [(Claim(subject, values, node.source, wanted, _sorted(needed(left))),)]
 
 
 def _ordered(op: str, kind: str, value: Any) -> Values:
@@ -184,7 +185,7 @@ def _among(node: Binary, wanted: bool) -> list[Way]:
     if len(found) < len(members) or (subject.wrap == "amount" and any(kind == "string" for kind, _ in found)):
         return [(_whole(node, wanted),)]
     values: Values = points(found) if wanted else all_but(found)
-    return [(Claim(subject, values, node.source, wanted, needed(node.left)),)]
+    return [(Claim(subject, values, node.source, wanted, _sorted(needed(node.left))),)]
 
 
 def _two_terms(node: Binary, wanted: bool) -> list[Way]:
@@ -204,7 +205,7 @@ def _two_terms(node: Binary, wanted: bool) -> list[Way]:
         if a == b and truth:
             return []
         key = f"{a} < {b}"
-    return [(Claim(Term(key, node), points([("bool", truth)]), node.source, wanted, needed(node)),)]
+    return [(Claim(Term(key, node), points([("bool", truth)]), node.source, wanted, _sorted(needed(node))),)]
 
 
 def term(node: Node) -> Term:
@@ -232,6 +233,11 @@ def steps(node: Node) -> Steps | None:
         of = steps(node.of)
         return None if of is None else (*of, node.at.value)
     return None
+
+
+def _sorted(paths: Iterable[Steps]) -> tuple[Steps, ...]:
+    """In one order, so that of several things that are wrong the same is said each time."""
+    return tuple(sorted(paths, key=path_text))
 
 
 def needed(node: Node) -> frozenset[Steps]:

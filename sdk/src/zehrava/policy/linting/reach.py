@@ -111,7 +111,6 @@ class _Reached:
     def __init__(self, world: World) -> None:
         self.world = world
         self.states = [State(world)]
-        self.passed: list[View] = []
         self.closed = ""  # why nothing comes further
 
     def passes(self, view: View) -> None:
@@ -126,9 +125,8 @@ class _Reached:
                     if not further.add_all(way):
                         states.append(further)
             self.states = states
-        self.passed.append(view)
-        if not self.states or _conflict(self.world, view.false):
-            alone = view.node is None or _conflict(self.world, view.false) is not None
+        if not self.states or not view.false:
+            alone = not view.false or _conflict(self.world, view.false) is not None
             self.closed = f"rule {view.rule.id!r} above always decides" if alone else "the rules above always decide"
 
     def excludes(self, found: list[Way]) -> bool:

@@ -76,6 +76,10 @@ class Schema:
         parents = [found for found in self.alternatives(path[:-1]) if "map" in _values(found)]
         return bool(parents) and all(any(path[-1] in each.get("required", ()) for each in found) for found in parents)
 
+    def declares(self, path: Steps) -> bool:
+        """Whether the schema says something about the member at the end of ``path``."""
+        return any(path[-1] in each.get("properties", ()) for found in self.alternatives(path[:-1]) for each in found)
+
     def unknown(self, path: Steps) -> Steps | None:
         """The shortest part of ``path`` at which nothing can stand, or None."""
         for length in range(1, len(path) + 1):

@@ -17,7 +17,7 @@ from zehrava.action_types import ActionType
 from ..cases import NOW, example_agent
 from ..document import Policy
 from ..evaluation import PolicySet
-from ..expressions import Binary, Call, ListOf, Node, Unary, parse
+from ..expressions import Binary, Call, ListOf, Node, Unary
 from ..verdicts import BLOCK
 from .claims import Steps, constant, path_text, steps, term
 from .findings import NOTE
@@ -28,6 +28,7 @@ from .worlds import World
 _MISSING: Any = object()
 _TRIES = 120
 _MOST_TYPES = 10
+_MOST_PATHS = 100
 _DEEPEST = 6
 _LONGEST = 5_000
 _STRINGS = (
@@ -36,9 +37,12 @@ _STRINGS = (
 )  # fmt: skip
 
 
-def check_missing(policy: Policy, worlds: list[World]) -> Iterator[Said]:
-    """Rules that fail where an optional member is missing."""
-    nodes = [parse(rule.condition.source) if rule.condition else None for rule in policy.rules]
+def check_missing(policy: Policy, nodes: list[Node | None], worlds: list[World]) -> Iterator[Said]:
+    """Rules that fail where a member is missing that the schema knows and does not require.
+
+    Args:
+        nodes: the conditions of the rules.
+    """
     seen: set[tuple[str, str]] = set()
     for world in worlds[:_MOST_TYPES]:
         if world.schema is None or world.action_type is None:
@@ -75,8 +79,17 @@ def _failures(
             continue
         for path in sorted(_read(node), key=path_text):
             missing = _first_missing(values, path)
-            if missing and verdict.reason.endswith(f": there is no {str(missing[-1])!r}"):
+            if (
+                missing
+                and _expected(missing, schema)
+                and verdict.reason.endswith(f": there is no {str(missing[-1])!r}")
+            ):
                 yield places[str(verdict.rule)], missing
+
+
+def _expected(path: Steps, schema: Schema) -> bool:
+    """Whether whoever reads this may expect it to be there: what nobody declares is not worth a word."""
+    return path[0] == "context" or schema.declares(path[1:])
 
 
 def _made_up(nodes: list[Node], schema: Schema) -> Iterator[dict[str, Any]]:
@@ -88,7 +101,7 @@ def _made_up(nodes: list[Node], schema: Schema) -> Iterator[dict[str, Any]]:
         for path, values in _choices(node, schema).items():
             choices.setdefault(path, []).extend(values)
     yield from (whole, least)
-    paths = sorted(choices, key=path_text)
+    paths = sorted(choices, key=path_text)[:_MOST_PATHS]
     for path in paths:
         if _MISSING in choices[path]:
             yield _changed(whole, {path: _MISSING})
