@@ -33,7 +33,7 @@ def test_without_a_portal_it_proposes_all_the_same() -> None:
     made = demo()
     assert not made["served"]
     assert len(made["agents"]) == 3
-    assert Policy.objects.count() == 6
+    assert Policy.objects.count() == 7
     statuses = [intent["status"] for intent in made["intents"]]
     assert statuses.count("blocked") == 2
     assert statuses.count("pending_approval") == 3

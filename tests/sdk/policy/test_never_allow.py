@@ -122,7 +122,7 @@ def documents(draw: st.DrawFn, name: str, conditions: list[str] | None = None) -
         rules.append(rule)
     document = {
         "name": name,
-        "match": {"actions": draw(st.sampled_from([["*"], ["stripe.*"], ["a.b"]]))},
+        "match": {"actions": draw(st.sampled_from([["*"], ["stripe.*"], ["stripe.refund"], ["a.b"]]))},
         "rules": rules,
     }
     if draw(st.integers(0, 3)) == 0:
@@ -175,6 +175,7 @@ class Said:
     effect: str
     approval: dict[str, Any] | None = None
     expires_in: str | None = None
+    within: frozenset[str] = frozenset()  # the limits that this uses up
 
 
 def covers(document: dict[str, Any]) -> bool:
@@ -208,19 +209,19 @@ def alone(document: dict[str, Any], usage: dict[str, Any] | None) -> Said:
         approval = rule.get("approval")
         if outcome is None:
             return Said(BLOCK if rule["effect"] == BLOCK else ASK, approval, expires_in)
-        effects = [
-            over(limit, (usage or {}).get(f"{document['name']}/{rule['id']}/{index}", missing))
-            for index, limit in enumerate(rule.get("limits", ()))
-        ]
+        limits = {f"{document['name']}/{rule['id']}/{index}": each for index, each in enumerate(rule.get("limits", ()))}
+        effects = [over(limit, (usage or {}).get(name, missing)) for name, limit in limits.items()]
         said = [effect for effect in effects if effect]
-        return Said(max(said, key=lambda each: STRICTNESS[each]) if said else rule["effect"], approval, expires_in)
+        if said:
+            return Said(max(said, key=lambda each: STRICTNESS[each]), approval, expires_in)
+        return Said(rule["effect"], approval, expires_in, frozenset(limits))
     return Said(document.get("default", ASK), None, expires_in)
 
 
 def reading(
     written: list[dict[str, Any]], usage: dict[str, Any] | None, default: str
-) -> tuple[str, dict[str, int], int]:
-    """The effect, the seats per group and the seconds until it expires, as the documentation has it."""
+) -> tuple[str, dict[str, int], int, set[str]]:
+    """The effect, the seats per group, the seconds until it expires and the limits that are used up."""
     said = [alone(document, usage) for document in written if covers(document)] or [Said(default)]
     effect = max((each.effect for each in said), key=lambda each: STRICTNESS[each])
     seats: dict[str, int] = {}
@@ -233,7 +234,7 @@ def reading(
             seats[seat["group"]] = max(seat["count"], seats.get(seat["group"], 0))
         expiry = approval.get("expires_in", each.expires_in)
         expires_in = min(expires_in, DURATIONS[expiry] if expiry else FOR_EVER)
-    return effect, seats, expires_in
+    return effect, seats, expires_in, {name for each in said if each.effect == effect for name in each.within}
 
 
 def seats_of(verdict: Verdict) -> dict[str, int]:
@@ -289,7 +290,9 @@ def test_the_verdict_is_the_one_that_the_documentation_describes(
 ) -> None:
     written, usage, default = world
     verdict = compiled(written, default).evaluate(**INTENT, usage=usage)
-    assert (verdict.effect, seats_of(verdict), expiry_of(verdict)) == reading(written, usage, default)
+    counted = {use.limit for use in verdict.limits if use.counts}
+    assert (verdict.effect, seats_of(verdict), expiry_of(verdict), counted) == reading(written, usage, default)
+    assert list(verdict.consulted) == sorted(verdict.consulted)
 
 
 @settings(max_examples=100, deadline=None)
