@@ -31,8 +31,8 @@ class Explanation:
     """A verdict worked out again.
 
     `judgement` is None where it cannot be, and `why_not` says why; `altered` is whether that is because what is stored
-    was changed. `trace` is every rule considered, in order; the limits in it also have their `text`. `differs` names
-    the parts that are not as they are stored.
+    was changed. `trace` is every rule considered, in order; the limits in it also have their `text`, and `otherwise`:
+    the effect above them. `differs` names the parts that are not as they are stored.
     """
 
     judgement: Judgement | None = None
@@ -83,7 +83,7 @@ def _explain(intent: Intent, inputs: Mapping[str, Any]) -> Explanation:
         usage=inputs.get("usage"),
         unreadable=inputs.get("unreadable"),
     )
-    return Explanation(judgement, _with_texts(judgement.said.trace, policies), tuple(_differing(judgement, intent)))
+    return Explanation(judgement, _with_bounds(judgement.said.trace, policies), tuple(_differing(judgement, intent)))
 
 
 def _versions(wanted: Mapping[str, int]) -> dict[str, PolicyVersion]:
@@ -104,14 +104,12 @@ def _differing(judgement: Judgement, intent: Intent) -> list[str]:
     return differing + (["requirement"] if judgement.requirement != intent.requirement else [])
 
 
-def _with_texts(trace: Sequence[Mapping[str, Any]], policies: Sequence[Policy]) -> list[dict[str, Any]]:
-    texts = {
-        limit.name(policy.name, rule.id): limit.text
+def _with_bounds(trace: Sequence[Mapping[str, Any]], policies: Sequence[Policy]) -> list[dict[str, Any]]:
+    """The trace, with each limit in words and what the rule says instead where it is over."""
+    bounds = {
+        limit.name(policy.name, rule.id): {"text": limit.text, "otherwise": limit.over}
         for policy in policies
         for rule in policy.rules
         for limit in rule.limits
     }
-    return [
-        {**entry, "limits": [{**use, "text": texts.get(use["limit"], use["limit"])} for use in entry["limits"]]}
-        for entry in trace
-    ]
+    return [{**entry, "limits": [{**use, **bounds[use["limit"]]} for use in entry["limits"]]} for entry in trace]

@@ -12,11 +12,12 @@ from django.utils.safestring import SafeString
 from intents.explaining import Explanation, explain
 from intents.models import Intent
 from reviews.presentation import text
+from zehrava.policy import ALLOW, ASK, BLOCK
 
 # A policy has up to a thousand rules; whoever has to read more than this looks into the policy itself.
 MOST_RULES = 200
 
-_EFFECTS = {"allow": ("allows", "green"), "block": ("blocks", "red"), "require_approval": ("asks", "amber")}
+_EFFECTS = {ALLOW: ("allows", "green"), BLOCK: ("blocks", "red"), ASK: ("asks", "amber")}
 _PARTS = {"requirement": "who must agree"}
 
 
@@ -90,10 +91,11 @@ def _alarm(explained: Explanation) -> SafeString | None:
 
 
 def _rule(entry: Mapping[str, Any]) -> RuleLine:
-    effect, colour = _EFFECTS[entry["effect"]]
-    held = entry["held"]
+    held, limits = entry["held"], entry.get("limits") or ()
+    beyond = [use["otherwise"] for use in limits if use.get("over", True) or use.get("used") is None]
+    effect, colour = _EFFECTS[_said(entry, beyond)]
     by_default = entry["rule"] == "default"
-    words = {True: "no rule held" if by_default else "held", False: "did not hold"}
+    words = {True: "no rule held" if by_default else "over its limit" if beyond else "held", False: "did not hold"}
     return RuleLine(
         policy=text(f"{entry['policy']} v{entry['version']}"),
         rule=text(entry["rule"]),
@@ -103,8 +105,17 @@ def _rule(entry: Mapping[str, Any]) -> RuleLine:
         decided=held is not False,
         error=text(entry["error"]) if entry.get("error") else None,
         operands=[_operand(part) for part in entry.get("operands") or ()],
-        limits=[_limit(use) for use in entry.get("limits") or ()],
+        limits=[_limit(use) for use in limits],
     )
+
+
+def _said(entry: Mapping[str, Any], beyond: list[str]) -> str:
+    """The effect that the rule had: its own, unless it failed or a limit of it was over."""
+    if entry["held"] == "error":
+        return BLOCK if entry["effect"] == BLOCK else ASK
+    if beyond:
+        return BLOCK if BLOCK in beyond else ASK
+    return str(entry["effect"])
 
 
 def _operand(part: Mapping[str, Any]) -> OperandLine:

@@ -115,6 +115,14 @@ def test_a_reader_sees_each_rule_and_the_value_of_each_part(key):
     shown = page(refund(key, "30"))
     assert "at most 1 per agent in 1h: 1 used, this adds 1" in shown
     assert '<span class="zhv-pill is-red">over</span>' in shown
+    assert 'over its limit <span class="zhv-pill is-amber">asks</span>' in shown
+
+
+def test_a_rule_that_failed_is_shown_with_what_it_did_and_not_with_what_it_would_have_done(key):
+    load_policy("name: easy\nmatch: {actions: [a.b]}\nrules: [{id: r, when: payload.missing > 1, effect: allow}]\n")
+    shown = page(make_intent(key, action="a.b"))
+    assert 'could not be told <span class="zhv-pill is-amber">asks</span>' in shown
+    assert "is-green" not in shown.partition("Whole trace")[2].partition("</ol>")[0]
 
 
 def test_what_the_agent_writes_stays_text_in_the_trace(key):
