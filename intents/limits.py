@@ -63,7 +63,8 @@ def read(uses: Iterable[Use], *, now: datetime, namespace: str = "") -> dict[str
     wanted = list({use.limit: use for use in uses}.values())
     if not wanted:
         return {}
-    parts, values = [], []
+    parts: list[str] = []
+    values: list[Any] = []
     columns = _SUM_ON_SQLITE if connection.vendor == "sqlite" else _SUM_ON_POSTGRESQL
     for number, use in enumerate(wanted):
         part = f"SELECT {number}, {columns} FROM intents_limituse WHERE counter = %s AND namespace = %s"
