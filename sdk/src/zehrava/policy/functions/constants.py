@@ -10,7 +10,7 @@ from ..expressions import Call, ListOf, Literal, MapOf, Node
 from ..tokens import ConditionError
 from . import FUNCTIONS
 from .addresses import check_networks
-from .amounts import check_rates, member_path
+from .amounts import amount, check_rates, member_path
 from .terms import check_terms
 from .times import check_days, clock, date, time_zone
 
@@ -18,11 +18,13 @@ _NOT_CONSTANT = object()
 
 # Arguments that can be judged by themselves, by their place.
 _ARGUMENTS: dict[str, dict[int, Callable[[Any], Any]]] = {
+    "amount": {0: amount},
     "amount_sum": {1: member_path, 2: member_path},
+    "amount_times": {0: amount, 1: amount},
     "contains_term": {1: check_terms},
     "in_cidr": {1: check_networks},
     "in_hours": {1: time_zone, 2: clock, 3: clock},
-    "money": {2: check_rates},
+    "money": {0: amount, 2: check_rates},
     "on_dates": {1: time_zone, 2: date, 3: date},
     "on_days": {1: time_zone, 2: check_days},
     "weekday": {1: time_zone},

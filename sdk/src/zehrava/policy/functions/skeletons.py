@@ -56,8 +56,9 @@ class _Fold(dict[int, str]):
             folded = "" if point in _FILLERS else character
         elif folded is None:
             folded = "".join(self._part(part) for part in unicodedata.normalize("NFKD", character))
-        if len(self) < _REMEMBERED:
-            self[point] = folded
+        if len(self) >= _REMEMBERED:
+            self.clear()  # rather than stop remembering: what is met often is soon back
+        self[point] = folded
         return folded
 
     def _part(self, part: str) -> str:

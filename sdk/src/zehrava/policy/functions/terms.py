@@ -49,16 +49,26 @@ _UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u9fff\U0
 
 
 class _Table(dict[int, str]):
-    """For ``str.translate``: what ``of`` says about a character, remembered up to a bound."""
+    """What ``said`` says about each character: one character or none. Remembered up to a bound."""
 
-    def __init__(self, of: Callable[[str], str]) -> None:
+    def __init__(self, said: Callable[[str], str]) -> None:
         super().__init__()
-        self.of = of
+        self.said = said
+        table = [said(chr(point)) for point in range(128)]
+        self.ascii = "".join(character or "\0" for character in table).encode() + bytes(128)
+        self.dropped = bytes(point for point in range(128) if not table[point])
+
+    def of(self, text: str) -> str:
+        """The whole text, in a tenth of the time where it is ASCII."""
+        if text.isascii():
+            return text.encode().translate(self.ascii, self.dropped).decode()
+        return text.translate(self)
 
     def __missing__(self, point: int) -> str:
-        said = self.of(chr(point))
-        if len(self) < 32_768:
-            self[point] = said
+        said = self.said(chr(point))
+        if len(self) >= 32_768:
+            self.clear()
+        self[point] = said
         return said
 
 
@@ -158,17 +168,17 @@ class _Reading:
     def __init__(self, text: str, *, is_plain: bool = False) -> None:
         self.text = text
         self.is_plain = is_plain
-        self.alike = text.translate(_LOOKED_UP)
+        self.alike = _LOOKED_UP.of(text)
 
     @cached_property
     def letters(self) -> str:
         """The letters as they are."""
-        return self.text.translate(_LETTERS)
+        return _LETTERS.of(self.text)
 
     @cached_property
     def gaps(self) -> bytes:
         """For each letter what stands before it, and one more for the end."""
-        kinds = self.text.translate(_KINDS)
+        kinds = _KINDS.of(self.text)
         for pattern, kind in _STRONGEST:
             if kind in kinds or kind == "-":
                 kinds = pattern.sub(kind, kinds)

@@ -106,7 +106,6 @@ def check_days(days: Any) -> list[str]:
     return days
 
 
-@lru_cache(maxsize=1_024)
 def time_zone(name: Any) -> zoneinfo.ZoneInfo:
     """A zone of the package ``tzdata``.
 
@@ -115,6 +114,11 @@ def time_zone(name: Any) -> zoneinfo.ZoneInfo:
     """
     if not isinstance(name, str) or name not in _names():
         raise ValueError(f"there is no time zone {str(name)[:60]!r}; write it like Europe/Berlin")
+    return _load(name)
+
+
+@lru_cache(maxsize=1_024)
+def _load(name: str) -> zoneinfo.ZoneInfo:
     with importlib.resources.files("tzdata").joinpath("zoneinfo", *name.split("/")).open("rb") as file:
         return zoneinfo.ZoneInfo.from_file(file, name)
 
