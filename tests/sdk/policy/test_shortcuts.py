@@ -126,7 +126,7 @@ def by_cel(condition: Condition, given_values: dict[str, Any]) -> Any:
     return said if said is True or said is False else "no answer"
 
 
-@settings(max_examples=1_500, deadline=None)
+@settings(max_examples=600, deadline=None)
 @given(CONDITIONS, PAYLOADS, st.dictionaries(KEYS, JSON, max_size=3))
 def test_a_shortcut_says_what_cel_says_or_nothing(text: str, payload: Any, context: dict[str, Any]) -> None:
     given_values = values(payload, context)
@@ -145,7 +145,7 @@ def test_a_shortcut_says_what_cel_says_or_nothing(text: str, payload: Any, conte
         assert said is by_cel(condition, given_values)
 
 
-@settings(max_examples=1_000, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(
     st.sampled_from(["==", "!=", "<", "<=", ">", ">=", "in"]),
     st.sampled_from(

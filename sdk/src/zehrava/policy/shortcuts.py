@@ -133,6 +133,18 @@ def _compared(
         kind = type(constant)
         if kind not in kinds:
             return None
+        if isinstance(node.left, Path) and len(node.left.steps) == 1:
+            root, (step,) = node.left.root, node.left.steps
+
+            def member(values: Values) -> bool | None:  # by far the most frequent: spares a call
+                holder = values.get(root)
+                if type(holder) is dict:
+                    value = holder.get(step)
+                    if type(value) is kind:  # never null: kinds of constants that are compared
+                        return compare(value, constant)
+                return None
+
+            return member
 
         def compared(values: Values) -> bool | None:
             value = left(values)

@@ -11,13 +11,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .expressions import ListOf, Node, Path, Walk
+from .expressions import Call, ListOf, Node, Path, Walk
+from .functions import FUNCTIONS
 from .tokens import ConditionError
 
 MAX_STEPS = 200_000
 MAX_WRITTEN = 64  # how often walks over lists written out may multiply one another
 
 _CHARACTERS = 64  # of a text are read in the time that one more value takes
+_CALLED = 8  # the same for a text that one of our own functions reads
 _FREE = 8  # values are read as fast as one, so that what is in proportion to the list is never refused
 
 
@@ -27,14 +29,14 @@ class Product:
 
     Attributes:
         over: the paths that say what it goes over.
-        read: what it reads each time from outside.
+        read: what it reads each time from outside, and how many characters of it go in one step.
         back: what walks inside it read of the element that they do not go over, by its first member; None: all of it.
         times: how often lists written out multiply the walks.
         nested: whether there are walks inside it.
     """
 
     over: tuple[Path, ...]
-    read: tuple[Path, ...]
+    read: tuple[tuple[Path, int], ...]
     back: tuple[str | None, ...]
     times: int
     nested: bool
@@ -45,7 +47,8 @@ class Product:
         whole = self.nested or len(lists) > 1
         elements = 1 + sum(_weight(value) if whole else _members(value) for value in lists)
         read = sum(
-            _weight(_find(path, path.steps[:1], values)) * max(1, len(path.steps) - 1) - _FREE for path in self.read
+            _weight(_find(path, path.steps[:1], values), characters) * max(1, len(path.steps) - 1) - _FREE
+            for path, characters in self.read
         )
         for name in self.back:
             parts = [
@@ -53,7 +56,7 @@ class Product:
                 for value in lists
                 for part in (value if isinstance(value, list) else ())
             ]
-            read += max(map(_weight, parts), default=0) - _FREE
+            read += max((_weight(part, _CALLED) for part in parts), default=0) - _FREE
         return elements * self.times * max(read, 0)
 
 
@@ -68,7 +71,17 @@ def products(tree: Node) -> tuple[Product, ...]:
         times = _check(walk, ())
         inner = [node for node in walk.body.walk() if isinstance(node, Walk)]
         loops = {walk.variable, *(each.variable for each in inner)}
-        read = tuple(node for node in walk.body.walk() if isinstance(node, Path) and node.root not in loops)
+        called = {
+            id(node)
+            for call in walk.body.walk()
+            if isinstance(call, Call) and call.name in FUNCTIONS
+            for node in call.walk()
+        }
+        read = tuple(
+            (node, _CALLED if id(node) in called else _CHARACTERS)
+            for node in walk.body.walk()
+            if isinstance(node, Path) and node.root not in loops
+        )
         back = {
             node.steps[0] if node.root == walk.variable and node.steps else None
             for each in inner
@@ -120,15 +133,15 @@ def _members(value: Any) -> int:
     return len(value) if isinstance(value, dict | list) else 1
 
 
-def _weight(value: Any) -> int:
-    """How many values it holds, itself included; long texts count for more."""
+def _weight(value: Any, characters: int = _CHARACTERS) -> int:
+    """How many values it holds, itself included; a text counts for more, one for so many characters."""
     total = 0
     waiting = [value]
     while waiting:
         value = waiting.pop()
         total += 1
         if isinstance(value, str):
-            total += len(value) // _CHARACTERS
+            total += len(value) // characters
         elif isinstance(value, dict):
             total += len(value)  # the keys
             waiting.extend(value.values())
