@@ -122,7 +122,7 @@ def _read_agents(source: Source) -> list[str]:
 
 def _in_order(source: Source) -> list[tuple[int, dict[str, Any]]]:
     """The rules with their places, the highest priority first."""
-    entries = source.items(source.data.get("rules") or [], "rules", most=_MOST_RULES)
+    entries = source.items(source.data.get("rules"), "rules", most=_MOST_RULES)
     rules = [(index, source.mapping(entry, join("rules", index))) for index, entry in enumerate(entries)]
     priorities = {
         index: source.whole(rule.get("priority", 0), f"rules[{index}].priority", least=-_MOST, most=_MOST)

@@ -8,7 +8,7 @@ differently; for a rule that asks or blocks.
 from __future__ import annotations
 
 from .agt_syntax import All, Always, Among, Compared, Expression, Not, Some, Truth, Value
-from .cel import FALSE, TRUE, CannotSay, Cel, Path, amount_of, both, compare, either, literal, negate, none_of, one_of
+from .cel import FALSE, TRUE, Cel, Path, amount_of, both, compare, either, literal, negate, none_of, one_of
 
 _ACTION = frozenset({"action", "action.type", "action.name", "action_type", "tool", "tool.name", "tool_name"})
 _AGENT = frozenset({"agent", "agent.id", "agent.name", "agent.did", "agent_id", "agent_name", "agent_did"})
@@ -18,15 +18,10 @@ _PAYLOAD = (
     "tool.input", "tool.parameters", "action.args", "action.arguments", "action.params", "action.parameters",
     "action.payload", "action",
 )  # fmt: skip
-MAX_STEPS = 8
 
 
 def path_of(name: str) -> Path:
-    """Where a field of the toolkit's context is found here.
-
-    Raises:
-        CannotSay: for one that is too deep.
-    """
+    """Where a field of the toolkit's context is found here."""
     if name in _ACTION:
         return Path("intent", ("action",))
     if name in _AGENT:
@@ -34,8 +29,6 @@ def path_of(name: str) -> Path:
     if name in _ENVIRONMENT:
         return Path("agent", ("environment",))
     steps = tuple(name.split("."))
-    if len(steps) > MAX_STEPS:
-        raise CannotSay(f"a field has at most {MAX_STEPS} steps")
     if steps[0] == "context" and len(steps) > 1:
         return Path("context", steps[1:])
     for prefix in _PAYLOAD:
@@ -61,7 +54,7 @@ def translate(expression: Expression, *, sure: bool) -> Cel:
     """The condition, said surely or possibly.
 
     Raises:
-        CannotSay: for numbers that are no amounts, and fields that are too deep.
+        CannotSay: for numbers that are no amounts.
     """
     if isinstance(expression, Some):
         return either(*(translate(part, sure=sure) for part in expression.parts))

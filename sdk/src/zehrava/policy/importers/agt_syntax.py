@@ -15,6 +15,7 @@ from .cel import CannotSay
 MAX_CHARACTERS = 2_000
 MAX_TOKENS = 200
 MAX_DEPTH = 16
+MAX_STEPS = 8
 
 Value = str | int | float | bool | None
 
@@ -122,6 +123,8 @@ def _tokens(text: str) -> list[_Token]:
         found = _TOKEN.match(text, at)
         if not found:
             raise CannotSay(f"{text[at]!r} at character {at + 1} does not belong in a condition")
+        if found.lastgroup == "name" and found.group().count(".") >= MAX_STEPS:
+            raise CannotSay(f"a field has at most {MAX_STEPS} steps")
         if found.lastgroup != "space":
             tokens.append(_Token(str(found.lastgroup), found.group()))
         at = found.end()

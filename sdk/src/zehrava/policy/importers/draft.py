@@ -121,10 +121,11 @@ class Drafts:
         """An allow rule after doubts: asked as far as any of them reaches."""
         for doubt in self.doubts:
             within = both(doubt.when, rule.when)
-            if doubt.when is None or not fits(within) or len(self.rules) > MAX_RULES // 2:
+            crowded = len(self.rules) > MAX_RULES // 2
+            if doubt.when is None or crowded or rule.effect == ASK or not fits(within):
                 approval = doubt.approval if rule.effect == ALLOW else _join(rule.approval, doubt.approval)
                 rule = replace(rule, effect=ASK, approval=approval, reason=doubt.reason)
-            elif rule.effect == ALLOW:
+            else:
                 self._tell(doubt, within)
         return rule
 

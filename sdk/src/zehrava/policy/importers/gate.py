@@ -17,7 +17,7 @@ from zehrava import durations
 
 from ..strict_yaml import join
 from ..verdicts import ALLOW, ASK, BLOCK
-from .cel import Cel, Path, both, choose, compare, either, is_kind, literal, matches, negate, none_of
+from .cel import Cel, Path, both, choose, compare, either, fits, is_kind, literal, matches, negate, none_of
 from .draft import Approval, Draft, Drafts
 from .gate_fields import field_rule
 from .gate_terms import term_rules
@@ -244,10 +244,10 @@ class _Gate:
     def read_environments(self) -> list[_Variant]:
         """What counts in each environment that the document names, and last in all others."""
         variants = []
-        overlays = self.source.mapping(self.data.get("environments") or {}, "environments")
+        overlays = self.source.mapping(self.data.get("environments"), "environments")
         for environment, overlay in overlays.items():
             path = join("environments", environment)
-            data = self.source.mapping({} if overlay is None else overlay, path)
+            data = self.source.mapping(overlay, path)
             if not environment.isascii() or not environment.isprintable() or not environment.strip():
                 raise self.source.refuse(path, "is no name of an environment: plain letters and digits")
             self._read_unknown(data, path, (*_FIRST, *_THRESHOLDS, *_APPROVAL, "description"))
@@ -297,7 +297,7 @@ class _Gate:
         """How many may pass in a window; 0 meant no limit to Gate."""
         path = variant.place("rate_limits")
         counts = {}
-        for key, count in self.source.mapping(variant.get("rate_limits") or {}, path).items():
+        for key, count in self.source.mapping(variant.get("rate_limits"), path).items():
             window = {"per_agent_per_hour": "1h", "per_agent_per_day": "1d"}.get(key)
             if window is None:
                 self._hold_back(join(path, key), "is unknown to Gate as we know it; nothing passes without a person")
@@ -326,7 +326,7 @@ class _Gate:
 
     def _read_checks(self, variant: _Variant, when: Cel | None) -> None:
         path = variant.place("field_checks")
-        entries = self.source.items(variant.get("field_checks") or [], path)
+        entries = self.source.items(variant.get("field_checks"), path)
         if not entries:
             return
         reason = "the payload is no JSON object, so its fields cannot be checked"
@@ -340,7 +340,7 @@ class _Gate:
 
     def _read_terms(self, variant: _Variant, when: Cel | None) -> None:
         path = variant.place("block_if_terms")
-        words = self.source.texts(variant.get("block_if_terms") or [], path, most=100)
+        words = self.source.texts(variant.get("block_if_terms"), path, most=100)
         for rule in term_rules(self.source, words, path):
             self._block(variant, replace(rule, when=both(when, rule.when)), "block_if_terms")
 

@@ -94,7 +94,7 @@ def _read_default(source: Source) -> str:
 
 def _in_order(source: Source) -> list[tuple[int, dict[str, Any]]]:
     """The rules with their places, as Rebuno tried them: in order, where they have priorities the lowest first."""
-    entries = source.items(source.data.get("rules") or [], "rules", most=_MOST_RULES)
+    entries = source.items(source.data.get("rules"), "rules", most=_MOST_RULES)
     rules = [(index, source.mapping(entry, join("rules", index))) for index, entry in enumerate(entries)]
     ids: set[str] = set()
     priorities = {}
@@ -165,7 +165,10 @@ class _Rule:
         for place, value in (
             (f"{path}.reason", then.get("reason")),
             (f"{path}.message", then.get("message")),
-            (f"{path}.approval_config.message", (then.get("approval_config") or {}).get("message")),
+            (
+                f"{path}.approval_config.message",
+                self.source.mapping(then.get("approval_config"), f"{path}.approval_config").get("message"),
+            ),
         ):
             if value is not None:
                 parts.append(self.source.text(value, place))
@@ -173,7 +176,7 @@ class _Rule:
 
     def _read_approval(self, then: dict[str, Any], path: str, effect: str) -> Approval:
         """Who may grant it: any one of the approvers, who are groups here."""
-        config, place = self.source.mapping(then.get("approval_config") or {}, f"{path}.approval_config"), path
+        config, place = self.source.mapping(then.get("approval_config"), f"{path}.approval_config"), path
         for key in config:
             if key not in ("approvers", "timeout", "message"):
                 self.source.drop(join(f"{path}.approval_config", key), "has no equal here")
@@ -249,7 +252,7 @@ class _Rule:
 
     def _read_when(self, effect: str) -> tuple[Cel | None, bool, bool]:
         """What of the condition is known, whether that is all of it, and whether intents are meant at all."""
-        when, path = self.source.mapping(self.data.get("when") or {}, f"{self.path}.when"), f"{self.path}.when"
+        when, path = self.source.mapping(self.data.get("when"), f"{self.path}.when"), f"{self.path}.when"
         parts: list[Cel | None] = []
         readable = True
         for key, value in when.items():

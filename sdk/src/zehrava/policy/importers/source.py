@@ -56,13 +56,17 @@ class Source:
             remarks.append(remark)
 
     def mapping(self, value: Any, path: str) -> dict[str, Any]:
-        """A mapping."""
+        """A mapping; nothing is an empty one."""
+        if value is None and path:
+            return {}
         if not isinstance(value, dict):
             raise self.refuse(path, f"must be a mapping, not {kind(value)}")
         return value
 
     def items(self, value: Any, path: str, *, most: int = MOST_ENTRIES) -> list[Any]:
-        """A list, also an empty one."""
+        """A list, also an empty one; nothing is one too."""
+        if value is None:
+            return []
         if not isinstance(value, list):
             raise self.refuse(path, f"must be a list, not {kind(value)}")
         if len(value) > most:
