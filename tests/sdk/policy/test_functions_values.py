@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import os
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from zehrava import canonical
 from zehrava.policy import Policy, PolicyError, PolicySet
 from zehrava.policy.functions import (
+    FUNCTIONS,
     amount,
     amount_sum,
     amount_times,
@@ -119,7 +121,8 @@ def test_an_address_lies_in_its_network(ip: str, networks: Any, expected: bool) 
 @pytest.mark.parametrize(
     "ip",
     ["", "10.1", "10.1.2.3.4", "010.1.2.3", "10.1.2.256", "0x0a.1.2.3", "167838211", 167838211, None, True,
-     ["10.1.2.3"], " 10.1.2.3", "10.1.2.3\n", "10.1.2.3/32", "fe80::1%eth0", "[::1]", "１０.1.2.3", "::ffff:010.1.2.3", "1" * 100,
+     ["10.1.2.3"], " 10.1.2.3", "10.1.2.3\n", "10.1.2.3/32", "fe80::1%eth0",
+     "[::1]", "１０.1.2.3", "::ffff:010.1.2.3", "1" * 100,
      ":::"],
 )  # fmt: skip
 def test_an_address_in_an_odd_notation_is_an_error(ip: Any) -> None:
@@ -253,6 +256,11 @@ def test_lengths_count_characters_and_sizes_count_canonical_bytes() -> None:
 
 
 # In conditions
+
+
+def test_every_function_is_documented() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "policies" / "README.md").read_text("utf-8")
+    assert [name for name in FUNCTIONS if f"| `{name}(" not in text] == []
 
 
 def policy(condition: str) -> str:
