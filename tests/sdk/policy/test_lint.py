@@ -88,6 +88,7 @@ def found(findings: list[Finding], *, but: tuple[str, ...] = ("untested", "no-po
         (("payload.b || intent.amount == 5",), ("rules[0].when", "never-answers")),
         (("1 + 1",), ("rules[0].when", "never-answers")),
         (("null > 1",), ("rules[0].when", "never-answers")),
+        (("payload.b || 1 + 1",), ("rules[0].when", "never-answers")),
     ],
 )
 def test_a_rule_that_cannot_do_what_it_says_is_found(rules: tuple[Any, ...], expected: tuple[str, str]) -> None:

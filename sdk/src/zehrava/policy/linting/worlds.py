@@ -30,7 +30,7 @@ class Conflict:
     """Why claims cannot all be true.
 
     Attributes:
-        claims: the one or two that say so.
+        claims: the one or two that say so; none where there is no way at all.
         why: what is known besides, for people; "" where the claims exclude each other by themselves.
         unknown: the path that nothing can stand at, where that is why.
     """
@@ -41,6 +41,8 @@ class Conflict:
 
     @property
     def text(self) -> str:
+        if not self.claims:
+            return "it is neither true nor false"
         if len(self.claims) == 2:
             return f"{self.claims[0].text} and {self.claims[1].text} exclude each other"
         if self.unknown:

@@ -1,0 +1,274 @@
+"""``zehrava policy …`` as it is started in a shell: what it prints where, and its exit status."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from zehrava.policy import Policy
+
+GOOD = """\
+name: good
+match: {actions: ["x.y"]}
+rules:
+  - {id: large, when: "payload.n > 5", effect: require_approval,
+     approval: {all_of: [{group: finance, count: 2}, {group: security}], any_of: [{group: legal}, {group: board}],
+     order: listed, step_up: true, rejections: 2, expires_in: 4h,
+     escalation: [{after: 1h, do: remind}, {after: 2h, do: widen, to: [managers]}]}}
+  - {id: small, effect: allow, limits: [{count: 2, window: 1h}, {sum: payload.n, max: "5", window: 1d, over: block}]}
+tests:
+  - {payload: {n: 1}, expect: {effect: allow, rule: small}}
+  - {payload: {n: 9}, expect: {effect: require_approval, rule: large}}
+"""
+SHADOWED = """\
+name: shadowed
+match: {actions: ["x.y"]}
+rules:
+  - {id: any, when: "payload.n > 5", effect: require_approval}
+  - {id: huge, when: "payload.n > 50", effect: block}
+tests:
+  - {payload: {n: 9}, expect: {effect: require_approval, rule: any}}
+"""
+TYPE = "name: x.y\nschema: {type: object, required: [n], properties: {n: {type: integer, maximum: 3}}}\n"
+HOSTILE = "\x1b[2J\x07\u202e\u200b\r\n::error::"
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    (tmp_path / "good.yaml").write_text(GOOD)
+    (tmp_path / "shadowed.yaml").write_text(SHADOWED)
+    (tmp_path / "x.y.yaml").write_text(TYPE)
+    return tmp_path
+
+
+def zehrava(directory: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = Path(sys.executable).with_name("zehrava")
+    return subprocess.run(
+        [str(command), *arguments],
+        cwd=directory,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=120,
+        env={**os.environ, **environment},
+        check=False,
+    )
+
+
+def write(directory: Path, name: str, document: Any) -> str:
+    (directory / name).write_text(json.dumps(document))
+    return name
+
+
+def steering(text: str) -> list[str]:
+    """What could steer a terminal or a build log."""
+    return [character for character in text if not character.isprintable() and character != "\n"]
+
+
+def test_lint_fails_for_an_error_and_for_a_warning_but_not_for_notes(files: Path) -> None:
+    fine = zehrava(files, "policy", "lint", "good.yaml")
+    assert (fine.returncode, fine.stderr) == (0, "")
+    assert fine.stdout == "good.yaml: good: 2 rules, nothing wrong\n"
+    noted = zehrava(files, "policy", "lint", "good.yaml", "--action-types", "x.y.yaml")
+    assert noted.returncode == 1  # no payload that the schema admits is large
+    assert "good.yaml:4:23: warning: rules[0].when: the condition can never hold" in noted.stdout
+    (files / "x.y.yaml").write_text("name: x.z\n")
+    noted = zehrava(files, "policy", "lint", "good.yaml", "--action-types", "x.y.yaml")
+    assert (noted.returncode, noted.stderr) == (0, "")
+    assert "good.yaml:2:18: note: match.actions[0]: x.y is no registered action" in noted.stdout
+    assert "note: no policy matches x.z" in noted.stdout
+    warned = zehrava(files, "policy", "lint", "good.yaml", "shadowed.yaml")
+    assert warned.returncode == 1
+    assert "shadowed.yaml:5:22: warning: rules[1].when: wherever the condition holds, rule 'any'" in warned.stdout
+    (files / "shadowed.yaml").write_text(SHADOWED + "colour: red\n")
+    refused = zehrava(files, "policy", "lint", "good.yaml", "shadowed.yaml", "missing.yaml")
+    assert refused.returncode == 1
+    assert refused.stderr.splitlines() == [
+        "shadowed.yaml:8:1: colour: unknown key; known here: name, description, match, rules, default, expires_in,"
+        " tests",
+        "missing.yaml: cannot be read: No such file or directory",
+    ]
+
+
+def test_lint_as_json_is_nothing_but_json(files: Path) -> None:
+    (files / "bad.yaml").write_text("name: bad\n")
+    said = zehrava(files, "policy", "lint", "shadowed.yaml", "bad.yaml", "--json")
+    assert (said.returncode, said.stderr) == (1, "")
+    document = json.loads(said.stdout)
+    assert {error["path"] for error in document["errors"]} == {"match", "rules"}
+    (finding,) = [each for each in document["findings"] if each["level"] == "warning"]
+    assert (finding["file"], finding["policy"], finding["path"], finding["line"], finding["code"]) == (
+        "shadowed.yaml", "shadowed", "rules[1].when", 5, "shadowed",
+    )  # fmt: skip
+
+
+def test_action_types_that_are_wrong_are_said_like_policies(files: Path) -> None:
+    (files / "x.y.yaml").write_text("name: x.y\nschema: {type: banana}\n")
+    said = zehrava(files, "policy", "lint", "good.yaml", "--action-types", "x.y.yaml", "x.y.yaml")
+    assert said.returncode == 1
+    assert said.stderr.startswith("x.y.yaml:2:16: schema.type: not a JSON Schema")
+
+
+def test_test_runs_files_of_cases_against_all_policies_and_counts(files: Path) -> None:
+    passing = {"action": "x.y", "payload": {"n": 1}, "expect": {"effect": "allow", "policy": "good"}}
+    failing = {"name": "nine", "payload": {"n": 9}, "expect": {"effect": "allow"}, "action": "x.y"}
+    one = write(files, "one.yaml", {"tests": [passing]})
+    two = write(files, "two.yaml", {"tests": [passing, failing]})
+    said = zehrava(files, "policy", "test", "good.yaml", "--cases", one)
+    assert (said.returncode, said.stderr) == (0, "")
+    assert said.stdout == "good.yaml: good: 2 tests passed\none.yaml: 1 case, all passed\n"
+    said = zehrava(files, "policy", "test", "good.yaml", "shadowed.yaml", "--cases", one, two)
+    assert said.returncode == 1
+    assert "one.yaml: 1 case, 1 failed\ntwo.yaml: 2 cases, 2 failed\n" in said.stdout
+    last = said.stderr.splitlines()[-1]
+    assert last.startswith("two.yaml:1:") and "tests[1] (nine): expected allow, got require_approval by rule" in last
+    document = json.loads(zehrava(files, "policy", "test", "good.yaml", "--cases", two, "--json").stdout)
+    assert (document["passed"], len(document["failed"])) == (3, 1)
+    assert document["failed"][0]["path"] == "tests[1]"
+    assert document["failed"][0]["expected"] == "allow"
+
+
+def test_test_refuses_cases_that_cannot_be_read(files: Path) -> None:
+    wrong = write(files, "wrong.yaml", {"tests": [{"payload": 1, "expect": {"effect": "allow"}}]})
+    said = zehrava(files, "policy", "test", "good.yaml", "--cases", wrong, "missing.yaml")
+    assert said.returncode == 1
+    assert "wrong.yaml:1:12: tests[0].action: is missing" in said.stderr
+    assert "missing.yaml: cannot be read" in said.stderr
+    document = json.loads(zehrava(files, "policy", "test", "good.yaml", "--cases", wrong, "--json").stdout)
+    assert document["errors"][0]["path"] == "tests[0].action"
+
+
+def test_explain_shows_operands_limits_and_all_that_is_required(files: Path) -> None:
+    intent = write(files, "large.json", {"action": "x.y", "payload": {"n": 9}})
+    said = zehrava(files, "policy", "explain", "good.yaml", "--intent", intent)
+    assert said.returncode == 0
+    lines = said.stdout.splitlines()
+    assert lines[0] == "require_approval: good version 1, rule large"
+    assert "requires: 2 of finance, 1 of security, within 4h" in lines
+    assert (
+        "requires one of: 1 of board, or 1 of legal" in lines or "requires one of: 1 of legal, or 1 of board" in lines
+    )
+    assert "in this order: 2 of finance" in lines
+    assert "requires a fresh second factor" in lines
+    assert "rejected by 2" in lines
+    assert "after 1h: remind" in lines and "after 2h: widen managers" in lines
+    assert "  good/large (require_approval): holds" in lines
+    assert "      payload.n = 9" in lines
+
+
+def test_explain_says_what_is_used_and_what_it_does_not_know(files: Path) -> None:
+    asked = {"action": "x.y", "payload": {"n": 3}, "agent": {"id": "agt_1", "name": "a"}}
+    said = zehrava(files, "policy", "explain", "good.yaml", "--intent", write(files, "unknown.json", asked))
+    assert said.stdout.startswith("require_approval: good version 1, rule small")
+    assert '"usage": {"good/small/0": 0, "good/small/1": 0}' in said.stdout
+    known = {**asked, "usage": {"good/small/0": 1, "good/small/1": "2.5"}}
+    said = zehrava(files, "policy", "explain", "good.yaml", "--intent", write(files, "known.json", known))
+    assert said.stdout.startswith("block: good version 1, rule small")
+    assert "      limit good/small/0: used 1, this adds 1, at most 2\n" in said.stdout
+    assert "      limit good/small/1: used 2.5, this adds 3, at most 5, over\n" in said.stdout
+    document = json.loads(zehrava(files, "policy", "explain", "good.yaml", "--intent", "known.json", "--json").stdout)
+    assert [limit["over"] for limit in document["limits"]] == [False, True]
+    assert document["consulted"] == [{"policy": "good", "version": 1}]
+    assert document["trace"][-1]["rule"] == "small"
+
+
+def test_explain_as_json_says_errors_as_json(files: Path) -> None:
+    said = zehrava(files, "policy", "explain", "good.yaml", "--intent", write(files, "i.json", {"n": 1}), "--json")
+    assert (said.returncode, said.stderr) == (1, "")
+    assert json.loads(said.stdout)["errors"][0]["path"] == "n"
+
+
+REBUNO = """\
+rules:
+  - id: read
+    when: {tool: 'web_*'}
+    then: {decision: allow}
+  - id: shell
+    when: {tool: shell}
+    then: {decision: deny, reason: never}
+"""
+
+
+def test_import_prints_the_document_or_writes_it_and_overwrites_nothing(files: Path) -> None:
+    (files / "theirs.yaml").write_text(REBUNO)
+    said = zehrava(files, "policy", "import", "--from", "rebuno", "theirs.yaml")
+    assert said.returncode in (0, 3)
+    assert Policy.parse(said.stdout).name == "theirs"
+    written = zehrava(
+        files, "policy", "import", "--from", "rebuno", "theirs.yaml", "--name", "tools", "--output", "ours.yaml"
+    )
+    assert (written.returncode, written.stdout) == (said.returncode, "")
+    made = (files / "ours.yaml").read_text()
+    assert Policy.parse(made).name == "tools"
+    again = zehrava(files, "policy", "import", "--from", "rebuno", "theirs.yaml", "--output", "ours.yaml")
+    assert (again.returncode, again.stderr) == (1, "ours.yaml: cannot be written: File exists\n")
+    assert (files / "ours.yaml").read_text() == made
+    document = json.loads(zehrava(files, "policy", "import", "--from", "rebuno", "theirs.yaml", "--json").stdout)
+    assert set(document) == {"document", "dropped", "notes"}
+
+
+def test_import_says_what_it_dropped_and_that_it_did(files: Path) -> None:
+    (files / "theirs.yaml").write_text(REBUNO.replace("decision: allow}", "decision: allow, colour: red}"))
+    said = zehrava(files, "policy", "import", "--from", "rebuno", "theirs.yaml")
+    if said.returncode == 1:  # refused outright, which is as good as said
+        assert "theirs.yaml:4:" in said.stderr
+        return
+    assert said.returncode == 3
+    assert "theirs.yaml:4:" in said.stderr and "dropped: " in said.stderr
+    assert "could not be carried over as it was" in said.stderr
+
+
+def test_import_refuses_what_is_no_policy(files: Path) -> None:
+    (files / "theirs.yaml").write_text("rules: [\n")
+    said = zehrava(files, "policy", "import", "--from", "agt", "theirs.yaml", "--output", "ours.yaml")
+    assert said.returncode == 1
+    assert said.stderr.startswith("theirs.yaml:")
+    assert not (files / "ours.yaml").exists()
+    assert zehrava(files, "policy", "import", "theirs.yaml").returncode == 2
+    assert zehrava(files, "policy", "import", "--from", "opa", "theirs.yaml").returncode == 2
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_nothing_that_is_shown_can_steer_the_terminal(files: Path, encoding: str) -> None:
+    said = "{action: x.y, payload: {n: 9}, name: " + json.dumps(HOSTILE) + ", expect: {effect: block}}"
+    (files / "cases.yaml").write_text(f"tests: [{said}]\n")
+    (files / "bad.yaml").write_text("name: " + json.dumps(HOSTILE) + "\n" + json.dumps(HOSTILE) + ": 1\n")
+    quoting = GOOD.replace("effect: require_approval", 'effect: require_approval, reason: "{payload.note}"', 1)
+    quoting = quoting.replace('"payload.n > 5"', "payload.n > 5 && payload.note != 'é'", 1).partition("tests:")[0]
+    (files / "quoting.yaml").write_text(quoting, encoding="utf-8")
+    intent = write(files, "i.json", {"action": "x.y", "payload": {"n": 9, "note": HOSTILE}, "target": HOSTILE})
+    odd = f"odd{HOSTILE[:4]}.yaml"
+    (files / odd).write_text("name: odd\n")
+    for arguments in (
+        ("test", "good.yaml", "--cases", "cases.yaml"),
+        ("lint", "bad.yaml", odd, f"missing{HOSTILE}"),
+        ("explain", "quoting.yaml", "--intent", intent),
+        ("explain", "quoting.yaml", "--intent", intent, "--json"),
+        ("import", "--from", "gate", odd),
+    ):
+        shown = zehrava(files, "policy", *arguments, PYTHONIOENCODING=encoding)
+        assert "Traceback" not in shown.stderr
+        assert steering(shown.stdout) == [], arguments
+        assert steering(shown.stderr) == [], arguments
+        assert "\n::error::" not in shown.stdout + shown.stderr
+
+
+def test_a_reader_that_stops_early_is_no_traceback(files: Path) -> None:
+    many = "".join(f"  - {{id: r{index}, when: 'payload.n == {index}', effect: allow}}\n" for index in range(900))
+    (files / "many.yaml").write_text("name: many\nmatch: {actions: [x.y]}\nrules:\n" + many)
+    command = Path(sys.executable).with_name("zehrava")
+    intent = write(files, "i.json", {"action": "x.y", "payload": {"n": 9999}})
+    with subprocess.Popen(
+        [str(command), "policy", "explain", "many.yaml", "--intent", intent],
+        cwd=files, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as started:  # fmt: skip
+        assert started.stdout is not None and started.stderr is not None
+        started.stdout.read(10)
+        started.stdout.close()
+        assert b"Traceback" not in started.stderr.read()
