@@ -206,12 +206,12 @@ class _Gate:
             "destinations",
             "destinations are actions here; this policy covers those, and blocks any other for an agent that names it",
         )
-        rule = Draft(
-            self.rules.id("destinations"),
-            BLOCK,
-            none_of(_ACTION, names),
-            "{intent.action} is not among the destinations",
-        )
+        if not fits(none_of(_ACTION, names)):
+            raise self.source.refuse("destinations", "are more than one condition holds; split the policy")
+        when = none_of(_ACTION, names)
+        if not fits(when):
+            raise self.source.refuse("destinations", "are more than one condition holds; split the policy")
+        rule = Draft(self.rules.id("destinations"), BLOCK, when, "{intent.action} is not among the destinations")
         self.rules.add(rule, "destinations")
 
     def _read_types(self) -> None:
