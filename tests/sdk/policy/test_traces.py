@@ -144,6 +144,13 @@ def test_the_trace_shows_the_limits_of_the_rule_that_held() -> None:
     assert "payload.amount cannot be summed" in unknown["error"]
 
 
+def test_limits_are_not_shown_where_the_condition_failed() -> None:
+    found = policies({"when": "payload.gone == 1", "limits": [{"count": 2}]}).evaluate(
+        action="x.y", payload={}, agent=AGENT, now=NOW, usage={"p/r0/0": 1}
+    )
+    assert [(entry["held"], entry["limits"]) for entry in found.trace] == [("error", [])]
+
+
 def test_a_plain_evaluation_works_out_no_trace(monkeypatch: pytest.MonkeyPatch) -> None:
     worked_out = []
     entries = tracing.Trace._of
