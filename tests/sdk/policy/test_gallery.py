@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from zehrava.action_types import ActionType
 from zehrava.cli import main
-from zehrava.policy import Policy, PolicySet
+from zehrava.policy import Policy, PolicySet, approvals, cases, document, limits
 
 GALLERY = Path(__file__).parents[3] / "docs" / "policies"
 POLICIES = sorted(GALLERY.glob("*.yaml"))
@@ -78,3 +79,36 @@ def test_lint_finds_nothing_in_the_gallery(capsys: pytest.CaptureFixture[str]) -
     said = capsys.readouterr()
     assert said.err == ""
     assert [line for line in said.out.splitlines() if not line.endswith("nothing wrong")] == []
+
+
+@pytest.mark.parametrize("page", sorted(GALLERY.glob("*.md")), ids=lambda path: path.name)
+def test_every_policy_shown_on_a_page_loads(page: Path) -> None:
+    blocks = re.findall(r"^```yaml\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+    for block in blocks:
+        if block.startswith("name:"):
+            Policy.parse(block)
+
+
+def test_the_grammar_names_every_key_that_a_policy_may_have() -> None:
+    page = (GALLERY / "grammar.md").read_text()
+    keys = {
+        *document._KEYS,
+        *document._MATCH_KEYS,
+        *document._RULE_KEYS,
+        *approvals._KEYS,
+        *limits._KEYS,
+        *cases._CASE_KEYS,
+    }
+    assert {key for key in keys if f"`{key}`" not in page and f"{key}:" not in page} == set()
+
+
+@pytest.mark.parametrize("page", sorted(GALLERY.glob("*.md")), ids=lambda path: path.name)
+def test_every_link_on_a_page_leads_somewhere(page: Path) -> None:
+    for path, anchor in re.findall(r"\]\(([^)#\s]*)(?:#([^)\s]*))?\)", page.read_text()):
+        if not path.startswith("http"):
+            target = page.parent / path if path else page
+            assert target.exists(), path
+            titles = re.findall(r"^#+ (.*)$", target.read_text(), re.MULTILINE) if anchor else []
+            assert not anchor or anchor in {
+                re.sub(r"[^a-z0-9 -]", "", title.lower()).replace(" ", "-") for title in titles
+            }
