@@ -60,7 +60,7 @@ class DocumentForm(forms.ModelForm):
             # A draft is what somebody is working on; an older version that was brought back is what counts.
             standing = document_versions.standing_of(self.instance)
             shown = standing.draft or self.instance.active or newest
-            self.initial |= {"text": shown.text, "seen": newest.number}
+            self.initial.update(text=shown.text, seen=newest.number)
 
     def clean_text(self) -> str:
         # Browsers send line ends as CRLF, whatever was typed or pasted; the digest is over what is stored.
@@ -82,8 +82,7 @@ class DocumentForm(forms.ModelForm):
         cleaned: dict[str, Any] = super().clean() or {}
         seen, newest = cleaned.get("seen"), self.newest
         if seen and newest and newest.number > seen and "text" in cleaned and cleaned["text"] != newest.text:
-            self.data = self.data.copy()
-            self.data["seen"] = newest.number
+            self.data = {**self.data, "text": cleaned["text"], "seen": newest.number}
             by = newest.created_by.get_username() if newest.created_by else "the command line"
             raise ValidationError(
                 f"{by} saved v{newest.number} while you were editing. Open it in another window and take over what "

@@ -5,13 +5,14 @@ What the engine's own lint finds, and what other apps know about the people and 
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from intents import documents, in_force
 from intents.models import PolicyVersion
-from zehrava.policy import Policy
+from zehrava.policy import Policy, linting
 from zehrava.policy.errors import DocumentError
 
 logger = logging.getLogger(__name__)
@@ -42,7 +43,7 @@ def register(check: Check) -> None:
 def warnings_of(version: PolicyVersion) -> list[Warned]:
     """Everything worth knowing about a version as if it were in force: warnings first, then by line."""
     try:
-        policy = documents.parse_policy(version.text, version=version.number)
+        policy = _parsed(version.text)
     except DocumentError as error:
         return [Warned("warning", f"This version can no longer be read: {error}. Nothing is allowed by it.")]
     found = [Warned("warning", message) for check in _checks for message in _said(check, policy)]
@@ -62,11 +63,21 @@ def _said(check: Check, policy: Policy) -> list[str]:
 def _lint(policy: Policy) -> list[Warned]:
     """What lint says of this policy with the action types in force; of requirements, the checks know more."""
     try:
-        from zehrava.policy.linting import lint
-
-        types = {name: action_type for name, (_, action_type) in in_force.current().action_types.items()}
-        findings = lint([policy], types)
+        findings = _findings(policy.text, in_force.current().version)
     except Exception:
         logger.exception("lint failed on %s", policy.name)
         return [Warned("note", "Lint could not read this policy; the log says why. It works as it is written.")]
     return [Warned(one.level, one.message, one.line, one.path) for one in findings if one.policy == policy.name]
+
+
+# The text of a version never changes, and every look at its page asks.
+@functools.lru_cache(maxsize=64)
+def _parsed(text: str) -> Policy:
+    return documents.parse_policy(text)
+
+
+@functools.lru_cache(maxsize=64)
+def _findings(text: str, in_force_version: int) -> tuple[linting.Finding, ...]:
+    """What lint says; remembered until the action types in force may have changed."""
+    types = {name: action_type for name, (_, action_type) in in_force.current().action_types.items()}
+    return tuple(linting.lint([_parsed(text)], types))

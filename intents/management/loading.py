@@ -163,7 +163,8 @@ def _document(path: Path, version: Any, *, new: bool) -> dict[str, Any]:
 
 def _refuse_failing(texts: dict[str, tuple[Path, str]], files: Iterable[Path]) -> None:
     """Raise CommandError where a case comes out differently with these policies among those in force."""
-    faults, all_cases = [], []
+    faults: list[str] = []
+    all_cases: list[case_files.Case] = []
     for file in files:
         try:
             all_cases += case_files.load(file)
