@@ -20,6 +20,7 @@ from reviews import presentation
 from reviews.entitlement import standing_of, votes_of
 from reviews.models import Decision
 from reviews.queue import groups_of_person, pending, waiting_for
+from reviews.quorum import groups_of
 from zehrava.policy.requirements import DEFAULT_GROUP
 
 MINE, ALL, PERSON, DECIDED = "mine", "all", "person", "decided"
@@ -177,4 +178,4 @@ def _listed(names: Sequence[str]) -> str:
 def _groups_that_are_asked() -> set[str]:
     policies = in_force.current().policies.policies
     asked = [rule.requirement for policy in policies for rule in policy.rules if rule.requirement]
-    return {DEFAULT_GROUP} | {group for requirement in asked for group, _ in requirement.groups}
+    return {DEFAULT_GROUP} | {group for requirement in asked for group in groups_of(requirement.document())}
