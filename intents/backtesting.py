@@ -37,7 +37,6 @@ logger = logging.getLogger(__name__)
 
 DAYS_MOST = 365
 CHUNK = 1_000
-LEASE = timedelta(seconds=30)
 DROPPED_AT_ONCE = 5_000
 DROPPED_BACKTESTS = 20
 ENDED = ("backtest.finished", "backtest.cancelled", "backtest.failed")
@@ -131,7 +130,7 @@ def _claim(backtest_id: int, worker: str) -> Backtest | None:
     """Take it, if it waits and no other runs, or if whoever ran it has fallen silent."""
     free = Q(state=BacktestState.WAITING) | Q(state=BacktestState.RUNNING, lease_until__lte=Now())
     now = clock.now()
-    columns = {"state": BacktestState.RUNNING, "worker": worker, "lease_until": now + LEASE}
+    columns = {"state": BacktestState.RUNNING, "worker": worker, "lease_until": now + _lease()}
     try:
         with transaction.atomic():
             claimed = Backtest.objects.filter(free, pk=backtest_id).update(
@@ -140,6 +139,10 @@ def _claim(backtest_id: int, worker: str) -> Backtest | None:
     except IntegrityError:
         return None  # another one runs; it rings for the next when it ends
     return Backtest.objects.select_related("policy", "version").get(pk=backtest_id) if claimed else None
+
+
+def _lease() -> timedelta:
+    return timedelta(seconds=settings.ZEHRAVA_PORTAL_LEASE)
 
 
 def _held_by(backtest: Backtest) -> Q:
@@ -168,7 +171,7 @@ def _catch_up(backtest: Backtest, replay: Replay) -> bool:
     while chunk := _chunk(backtest, reached, to=backtest.cursor):
         replay.judge(chunk)
         reached = max(intent.pk for intent in chunk)
-        if not Backtest.objects.filter(_held_by(backtest)).update(lease_until=clock.now() + LEASE):
+        if not Backtest.objects.filter(_held_by(backtest)).update(lease_until=clock.now() + _lease()):
             return False
     replay.restart(backtest.summary)
     return True
@@ -199,7 +202,7 @@ def _commit(backtest: Backtest, replay: Replay, found: list[BacktestDifference],
         "total": max(backtest.total or 0, backtest.judged + judged),
         "summary": replay.summary,
         "differences_digest": backtest.differences_digest,
-        "lease_until": clock.now() + LEASE,
+        "lease_until": clock.now() + _lease(),
     }
     with transaction.atomic():
         if not Backtest.objects.filter(_held_by(backtest), cursor=backtest.cursor).update(**columns):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -82,7 +83,8 @@ class Replay:
     def restart(self, summary: dict[str, Any]) -> None:
         """Go on counting from these figures."""
         empty = {"counts": {}, "rules": {}, "rejected_before": 0, "covered": 0, "assumed": 0}
-        self.summary = {**empty, **summary}
+        # A copy of its own: what is counted while catching up must not count in what was committed.
+        self.summary = {**empty, **copy.deepcopy(summary)}
 
     def judge(self, intents: Sequence[Intent]) -> list[BacktestDifference]:
         """Judge these intents and count them; returns those that differ, in the order of their ids."""

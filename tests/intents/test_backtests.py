@@ -192,7 +192,8 @@ def test_a_worker_that_died_is_followed_by_another_that_goes_on_where_it_stopped
     load_policy(ASKS)
     for minutes in (50, 40, 30, 20, 10, 5):
         moved_back(refund(key), minutes=minutes)
-    whole = differences(backtest(LIMITED))
+    unbroken = backtest(LIMITED)
+    whole = differences(unbroken)
     monkeypatch.setattr(backtesting, "CHUNK", 2)
     asked = ask_for(LIMITED)
     with monkeypatch.context() as dying:
@@ -210,6 +211,7 @@ def test_a_worker_that_died_is_followed_by_another_that_goes_on_where_it_stopped
 
     asked.refresh_from_db()
     assert (asked.state, asked.judged) == ("finished", 6)
+    assert (asked.summary, asked.differences_digest) == (unbroken.summary, unbroken.differences_digest)
     # What the first two used of the limit is known to the second worker too.
     assert differences(asked) == whole
     assert sorted(kind for kind, _ in whole.values()) == ["allowed"] * 2 + ["people"] * 4
