@@ -58,6 +58,7 @@ def fields(**more: Any) -> dict[str, Any]:
         ("allowed_types: []", {"payload": "x.csv"}, BLOCK, "types"),
         # field checks
         (FIELDS, fields(), ALLOW, "few"),
+        (FIELDS, {"payload": {"refund": {"amount": "20.00"}}, "records": 1}, ALLOW, "few"),
         (FIELDS, {"payload": {"refund": {}}, "records": 1}, BLOCK, "field-refund.amount"),
         (FIELDS, {"payload": {}, "records": 1}, BLOCK, "field-refund.amount"),
         (FIELDS, {"payload": {"refund": {"amount": 501}}, "records": 1}, BLOCK, "field-refund.amount"),

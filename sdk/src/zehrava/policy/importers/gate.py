@@ -206,8 +206,6 @@ class _Gate:
             "destinations",
             "destinations are actions here; this policy covers those, and blocks any other for an agent that names it",
         )
-        if not fits(none_of(_ACTION, names)):
-            raise self.source.refuse("destinations", "are more than one condition holds; split the policy")
         when = none_of(_ACTION, names)
         if not fits(when):
             raise self.source.refuse("destinations", "are more than one condition holds; split the policy")
