@@ -144,19 +144,20 @@ def test_any_text_and_terms_give_an_answer_or_a_clear_refusal(text: str, terms: 
         assert "term" in str(error)
 
 
+LONG = 400_000
 HOSTILE = {
-    "letters": "a" * MAX_TEXT,
-    "letters and hyphens": "s-" * (MAX_TEXT // 2),
-    "letters and spaces": "s u " * (MAX_TEXT // 4),
-    "marks": "s" + "\u0301\u0323" * (MAX_TEXT // 2 - 1),
-    "signs": "@$!|+€£¥§s" * (MAX_TEXT // 10),
-    "characters that become eighteen": "\ufdfa" * (MAX_TEXT // 2),
-    "backslashes": "\\" * MAX_TEXT,
-    "ampersands": "&#" * (MAX_TEXT // 2),
-    "dashes": "-" * MAX_TEXT,
-    "apostrophes": "'" * MAX_TEXT,
-    "capital and small": "lI" * (MAX_TEXT // 2),
-    "many alphabets": "".join(chr(0x3400 + index % 100_000) for index in range(MAX_TEXT)),
+    "letters": "a" * LONG,
+    "letters and hyphens": "s-" * (LONG // 2),
+    "letters and spaces": "s u " * (LONG // 4),
+    "marks": "s" + "\u0301\u0323" * (LONG // 2 - 1),
+    "signs": "@$!|+€£¥§s" * (LONG // 10),
+    "characters that become eighteen": "\ufdfa" * (LONG // 2),
+    "backslashes": "\\" * LONG,
+    "ampersands": "&#" * (LONG // 2),
+    "dashes": "-" * LONG,
+    "apostrophes": "'" * LONG,
+    "capital and small": "lI" * (LONG // 2),
+    "many alphabets": "".join(chr(0x3400 + index % 100_000) for index in range(LONG)),
 }
 
 
