@@ -18,7 +18,13 @@ def test_an_operator_registers_an_agent(operator: Client) -> None:
     owner = make_user("olivia")
     response = operator.post(
         reverse("admin:intents_agent_add"),
-        {"name": "billing", "owner": owner.pk, "environment": "production", "tier": "standard", "description": "Refunds"},
+        {
+            "name": "billing",
+            "owner": owner.pk,
+            "environment": "production",
+            "tier": "standard",
+            "description": "Refunds",
+        },
         follow=True,
     )
     assert response.status_code == 200
@@ -37,6 +43,8 @@ def test_an_operator_registers_an_agent(operator: Client) -> None:
         ({"name": "Billing Agent"}, "Use 1 to 63 lower-case letters"),
         ({"name": "taken"}, "already exists"),
         ({"environment": "Prod!"}, "Use 1 to 63 lower-case letters"),
+        ({"tier": "Very high"}, "Use 1 to 63 lower-case letters"),
+        ({"labels": "team"}, "Line 1: write name=value."),
         ({"owner": ""}, "This field is required"),
     ],
 )
@@ -45,7 +53,13 @@ def test_a_form_that_is_wrong_says_what_to_mend_and_registers_nothing(
 ) -> None:
     owner = make_user("olivia")
     make_agent("taken")
-    form = {"name": "billing", "owner": owner.pk, "environment": "production", "tier": "standard", "description": "typed text"} | change
+    form = {
+        "name": "billing",
+        "owner": owner.pk,
+        "environment": "production",
+        "tier": "standard",
+        "description": "typed text",
+    } | change
     page = operator.post(reverse("admin:intents_agent_add"), form).content.decode()
     assert said in page
     assert "typed text" in page
@@ -70,6 +84,22 @@ def test_the_name_never_changes_and_the_rest_does(operator: Client) -> None:
     agent.refresh_from_db()
     assert (agent.name, agent.owner, agent.environment) == ("billing", other, "staging")
     assert Event.objects.filter(type="agent.changed", subject_id=agent.pk).count() == 1
+
+
+def test_labels_are_typed_as_lines_and_shown_as_they_were_typed(operator: Client) -> None:
+    agent, _ = make_agent("billing", owner=make_user("olivia"))
+    address = reverse("admin:intents_agent_change", args=[agent.pk])
+    form = {"owner": agent.owner_id, "environment": "production", "tier": "trusted", "description": ""}
+    operator.post(address, {**form, "labels": "team = payments\r\n\r\nregion=eu"})
+    agent.refresh_from_db()
+    assert (agent.tier, agent.labels) == ("trusted", {"team": "payments", "region": "eu"})
+    assert "region=eu\nteam=payments" in operator.get(address).content.decode()
+
+    said = operator.post(address, {**form, "labels": "team=ops\nBig Name=x\nnothing"}).content.decode()
+    assert "Line 2:" in said and "Line 3: write name=value." in said
+    assert "team=ops\nBig Name=x\nnothing" in said
+    agent.refresh_from_db()
+    assert agent.labels == {"team": "payments", "region": "eu"}
 
 
 def test_saving_what_did_not_change_records_nothing(operator: Client) -> None:

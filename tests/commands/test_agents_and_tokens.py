@@ -37,6 +37,14 @@ def test_the_key_of_a_new_agent_works_on_the_api() -> None:
     assert (created.actor_kind, created.actor_name) == ("system", "manage.py agent_create")
 
 
+def test_tier_and_labels_are_given_with_the_command() -> None:
+    make_user("olivia")
+    given = ("--tier", "trusted", "--label", "team=pay", "--label", "region = eu")
+    run("agent_create", "billing", "--owner", "olivia", *given)
+    agent = Agent.objects.get()
+    assert (agent.tier, agent.labels) == ("trusted", {"team": "pay", "region": "eu"})
+
+
 def test_what_is_printed_for_people_holds_the_same_key() -> None:
     make_user("olivia")
     said = run("agent_create", "billing", "--owner", "olivia")
@@ -67,6 +75,9 @@ def test_a_token_opens_what_its_person_may_open() -> None:
         (("agent_create", "billing", "--owner", "nobody"), "There is no person called 'nobody'"),
         (("agent_create", "billing", "--owner", "gone"), "gone is not active"),
         (("agent_create", "Billing!", "--owner", "olivia"), "lower-case letters"),
+        (("agent_create", "billing", "--owner", "olivia", "--tier", "Top!"), "lower-case letters"),
+        (("agent_create", "billing", "--owner", "olivia", "--label", "team"), "--label 'team': write name=value."),
+        (("agent_create", "billing", "--owner", "olivia", "--label", "a=1", "--label", "a=2"), "a is given twice"),
         (("agent_create", "taken", "--owner", "olivia"), "There is an agent called 'taken' already"),
         (("agent_key", "unknown"), "There is no agent called 'unknown'"),
         (("token_create", "nobody"), "There is no person called 'nobody'"),

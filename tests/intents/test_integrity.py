@@ -242,7 +242,7 @@ def test_which_policy_version_is_in_force_is_believed_from_the_ledger():
     assert make_intent(action="a.b").status == Status.PENDING_APPROVAL
 
 
-@pytest.mark.parametrize("change", ["revoked", "environment", "owner", "suspended"])
+@pytest.mark.parametrize("change", ["revoked", "environment", "owner", "suspended", "tier", "labels"])
 def test_who_an_agent_is_is_believed_from_the_ledger(change):
     from intents import in_force
     from intents.agents import create_key, revoke_key, suspend_agent
@@ -258,7 +258,8 @@ def test_who_an_agent_is_is_believed_from_the_ledger(change):
         suspend_agent(agent, by=ARRANGER)
         Agent.objects.update(suspended_at=None)
     else:
-        Agent.objects.update(**{change: "staging" if change == "environment" else make_user()})
+        forged = {"environment": "staging", "tier": "trusted", "labels": {"team": "pay"}}
+        Agent.objects.update(**{change: forged.get(change) or make_user()})
     in_force.bump()
     with pytest.raises(KeyError):
         in_force_as(key)
