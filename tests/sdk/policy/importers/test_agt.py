@@ -267,6 +267,17 @@ rules:
     assert verdict(made, action="else").effect == ASK
 
 
+def test_doubts_of_several_rules_are_all_asked_and_more_than_a_rule_can_ask_are_refused() -> None:
+    def source(count: int) -> str:
+        odd = [f"- {{name: o{n}, condition: f(x), action: require_approval, approvers: [g{n}]}}" for n in range(count)]
+        return "default_action: allow\nrules:\n" + "\n".join(odd) + "\n"
+
+    requirement = verdict(agt(source(2), "p")).requirement
+    assert requirement == {"all_of": [{"group": "g0", "count": 1}, {"group": "g1", "count": 1}], "expires_in": None}
+    with pytest.raises(PolicyError, match="more than 20 groups"):
+        agt(source(21), "p")
+
+
 def test_an_unreadable_rule_with_a_limit_does_not_let_its_excess_pass() -> None:
     assert verdict(agt(one("f(x)", "allow", "allow", ", limit: 5/hour"), "p")).effect == ASK
 
@@ -286,6 +297,14 @@ def test_an_unreadable_rule_with_a_limit_does_not_let_its_excess_pass() -> None:
 def test_a_condition_may_be_a_mapping(condition: str, payload: dict[str, Any], expected: str) -> None:
     source = f"default_action: allow\nrules: [{{name: r, condition: {condition}, action: deny}}]"
     assert verdict(agt(source, "p"), payload=payload).effect == expected
+
+
+def test_a_document_that_is_carried_over_whole_has_nothing_dropped() -> None:
+    source = 'apiVersion: governance.toolkit/v1\nversion: "1.0"\nscope: global\nname: p\n'
+    rules = "rules: [{name: r, condition: tool_name == 'echo', action: allow, priority: 10}]\n"
+    made = agt(source + rules, "p")
+    assert made.dropped == ()
+    assert [path for path, _ in reasons(made.notes)] == ["version", "scope", "", "rules[0].condition"]
 
 
 def test_it_covers_the_agents_that_were_named() -> None:

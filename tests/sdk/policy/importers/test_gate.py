@@ -249,7 +249,6 @@ def test_rates_bound_what_passes() -> None:
         ("require_profile: email.send.v1", "require_profile", "JSON Schema"),
         ("assurance: {low: [], high: [passkey.webauthn.v1]}", "assurance", "step_up"),
         ("approval_channel: {provider: a2h}", "approval_channel", "portal"),
-        ("version: 2", "version", "numbers versions"),
         ("colour: red", "colour", "unknown"),
         ("require_approval: never", "require_approval", "only always"),
         ("require_approval_for: team", "require_approval_for", "no equal"),

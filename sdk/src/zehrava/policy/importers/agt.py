@@ -17,17 +17,10 @@ from .draft import Approval, Draft, Drafts
 from .imported import Imported
 from .source import Source, policy_name, prose, quoted, slug
 
-_TOP = ("apiVersion", "name", "description", "extends", "agent", "agents", "rules", "default_action")
+_TOP = ("apiVersion", "name", "scope", "description", "extends", "agent", "agents", "rules", "default_action")
 _RULE = (
     "name", "description", "stage", "condition", "action", "limit", "approvers", "priority", "enabled",
 )  # fmt: skip
-_HARMLESS = {
-    "version": "is not carried over; the portal numbers versions itself",
-    "kind": "says nothing that could be carried over",
-    "scope": "is not carried over; here every policy that matches counts, and the strictest wins",
-    "created_at": "is not carried over",
-    "updated_at": "is not carried over",
-}
 _VERSIONS = ("governance.toolkit/v1", "1.0")
 _EFFECTS = {
     "allow": ALLOW, "deny": BLOCK, "require_approval": ASK, "warn": ALLOW, "log": ALLOW, "rate_limit": ALLOW,
@@ -85,15 +78,16 @@ def _read_top(source: Source, rules: Drafts, made: str) -> None:
         raise source.refuse("apiVersion", f"must be {_VERSIONS[0]}, not {quoted(version)}")
     if "name" in source.data and slug(source.text(source.data["name"], "name", most=500)) != made:
         source.note("name", f"the policy is called {made!r} here, not {quoted(source.data['name'])}")
+    passing = source.left_out(source.data, "")
     for key, value in source.data.items():
-        if key in _HARMLESS:
-            source.drop(key, _HARMLESS[key])
+        if key == "scope":
+            source.note(key, "is left out; here every policy that matches counts, and the strictest wins")
         elif key == "extends" and value:
             source.drop(
                 key, "the policies that it builds on are not read; until you bring them along, nothing is allowed"
             )
             _hold_back(rules, "the policies that this builds on were not brought along")
-        elif key not in _TOP:
+        elif key not in _TOP and key not in passing:
             source.drop(key, "is unknown here; nothing passes without a person")
             _hold_back(rules, "a part of the document could not be carried over")
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from ..approvals import MAX_SEATS
 from ..document import DEFAULT_RULE, MAX_RULES, Policy
 from ..errors import PolicyError
 from ..requirements import DEFAULT_GROUP
@@ -112,7 +113,8 @@ class Drafts:
         if rule.effect == BLOCK:
             self.rules.append(rule)
         elif (rule.effect == ASK or rule.limits) and not self._covered(rule):
-            self.doubts.append(replace(rule, effect=ASK, limits=()))
+            reason = rule.reason or f"rule {rule.id} could not be carried over whole"
+            self.doubts.append(replace(rule, effect=ASK, reason=reason, limits=()))
 
     def _covered(self, rule: Draft) -> bool:
         return any(doubt.when is None and doubt.approval == rule.approval for doubt in self.doubts)
@@ -124,6 +126,10 @@ class Drafts:
             crowded = len(self.rules) > MAX_RULES // 2
             if doubt.when is None or crowded or rule.effect == ASK or not fits(within):
                 approval = doubt.approval if rule.effect == ALLOW else _join(rule.approval, doubt.approval)
+                if len(approval.all_of) > MAX_SEATS:
+                    raise self.source.refuse(
+                        "", f"more than {MAX_SEATS} groups would have to approve; split the document"
+                    )
                 rule = replace(rule, effect=ASK, approval=approval, reason=doubt.reason)
             else:
                 self._tell(doubt, within)

@@ -38,7 +38,6 @@ _THRESHOLDS = (
 _APPROVAL = ("require_approvals", "expiry_minutes", "on_no_response", "require_profile", "assurance")
 _HARMLESS = {
     "name": "is only a title; the policy keeps its own name",
-    "version": "is not carried over; the portal numbers versions itself",
     "approval_channel": "is not carried over; where people are told is set in the portal, not in a policy",
 }
 
@@ -146,10 +145,11 @@ class _Gate:
         self.rules.unreadable(rule)
 
     def _read_unknown(self, data: dict[str, Any], path: str, known: tuple[str, ...]) -> None:
+        passing = self.source.left_out(data, path)
         for key in data:
             if key in _HARMLESS:
                 self.source.drop(join(path, key), _HARMLESS[key])
-            elif key not in known:
+            elif key not in known and key not in passing:
                 self._hold_back(join(path, key), "is unknown to Gate as we know it; nothing passes without a person")
 
     def _read_approval(self) -> None:

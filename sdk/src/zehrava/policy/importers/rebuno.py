@@ -6,7 +6,6 @@ rule does not expect never makes a rule allow; a rule that asks or blocks takes 
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from ..strict_yaml import join
@@ -29,7 +28,6 @@ _RATE = ("max_calls", "max", "window", "per_what", "on_limiter_error", "max_wait
 _EFFECTS = {"allow": ALLOW, "deny": BLOCK, "require_approval": ASK, "judge": ASK}
 _HARMLESS = {
     "name": "is only a title; the policy keeps the name it was given",
-    "version": "is not carried over; the portal numbers versions itself",
     "timeout_ms": "is not carried over; how long a call may take is set where it is carried out",
 }
 _MOST_RULES = 500
@@ -69,10 +67,11 @@ def rebuno(text: str, name: str) -> Imported:
 
 def _read_unknown(source: Source, rules: Drafts, data: dict[str, Any], path: str, known: tuple[str, ...]) -> None:
     """Keys of the document that mean nothing to us: they could hold back, so nothing is allowed outright."""
+    passing = source.left_out(data, path)
     for key in data:
         if key in _HARMLESS:
             source.drop(join(path, key), _HARMLESS[key])
-        elif key not in known:
+        elif key not in known and key not in passing:
             source.drop(join(path, key), "is unknown here; nothing passes without a person")
             rules.unreadable(
                 Draft(rules.id("held-back"), ASK, reason="a part of the document could not be carried over")
@@ -145,8 +144,6 @@ class _Rule:
         if readable:
             self.rules.add(rule, self.path)
             return
-        if effect == ASK:
-            rule = replace(rule, reason=reason or f"rule {rule.id} could not be carried over whole")
         self.rules.unreadable(rule)
 
     def _read_unknown(self, then: dict[str, Any], path: str, decision: str) -> None:

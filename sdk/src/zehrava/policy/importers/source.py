@@ -17,6 +17,7 @@ from .imported import Remark
 MOST_ENTRIES = 500
 _SUFFIX = re.compile(r"\.(ya?ml|json)$", re.ASCII)
 _OPEN = re.compile(r"[ -~]{1,120}", re.ASCII)  # a name somebody can read in full
+_METADATA = frozenset({"version", "kind", "created_at", "updated_at"})
 _INVISIBLE = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})
 
 
@@ -54,6 +55,13 @@ class Source:
         remark = Remark(path, reason, fault.line, fault.column)
         if remark not in remarks:
             remarks.append(remark)
+
+    def left_out(self, data: dict[str, Any], path: str) -> frozenset[str]:
+        """Keys that decide nothing, in any dialect: said in passing."""
+        for key in data:
+            if key in _METADATA:
+                self.note(join(path, key), "decides nothing and is left out; the portal keeps its own")
+        return _METADATA.intersection(data)
 
     def mapping(self, value: Any, path: str) -> dict[str, Any]:
         """A mapping; nothing is an empty one."""
