@@ -96,10 +96,9 @@ def _asks_nothing(key: str, value: Any) -> bool:
 
 
 def _alternatives(value: Any) -> str:
-    told = " and ".join(
-        "one of " + " or ".join(f"{seat.get('count', 1)} of {seat['group']}" for seat in choice) for choice in value
+    return " and ".join(
+        "either " + " or ".join(f"{seat.get('count', 1)} of {seat['group']}" for seat in choice) for choice in value
     )
-    return f"{told} besides the seats that everybody fills"
 
 
 def _order(value: Any) -> str:

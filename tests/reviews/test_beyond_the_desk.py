@@ -102,7 +102,7 @@ def test_an_approval_is_refused_and_stores_nothing_and_a_rejection_ends_it(requi
 
 
 ASKED = {
-    "any_of": ("{any_of: [{group: legal}, {group: finance, count: 2}]}", "one of"),
+    "any_of": ("{any_of: [{group: legal}, {group: finance, count: 2}]}", "either 2 of finance or 1 of legal"),
     "listed": ("{all_of: [{group: legal}, {group: finance}], order: listed}", "in a set order: legal, then finance"),
     "step_up": ("{all_of: [{group: legal}], step_up: true}", "a second factor"),
     "rejections": ("{all_of: [{group: legal}], rejections: 2}", "2 rejections"),
