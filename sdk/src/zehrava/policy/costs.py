@@ -13,6 +13,7 @@ from .tokens import ConditionError, literal_value, tokenise
 
 MAX_PATTERN_COST = 250
 MAX_PATTERNS_COST = 2_000
+MAX_CONDITIONS = 100_000  # characters of all conditions of a policy
 MAX_CASE_COST = 300_000
 MAX_CASES_COST = 2_500_000
 

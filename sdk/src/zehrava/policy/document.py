@@ -5,13 +5,22 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from .approvals import read_approval
 from .cases import Case, read_cases, run
 from .conditions import Condition, ConditionError
-from .costs import MAX_CASE_COST, MAX_CASES_COST, MAX_PATTERNS_COST, condition_cost, patterns_cost, weight
+from .costs import (
+    MAX_CASE_COST,
+    MAX_CASES_COST,
+    MAX_CONDITIONS,
+    MAX_PATTERNS_COST,
+    condition_cost,
+    patterns_cost,
+    weight,
+)
 from .errors import MOST_ERRORS, DocumentError, Fault, PolicyError
 from .globs import compile_glob
 from .limits import Limit, read_limits
@@ -19,6 +28,7 @@ from .reasons import Template
 from .requirements import Requirement
 from .shape import Shape
 from .strict_yaml import join, read
+from .tokens import MAX_CHARACTERS
 from .verdicts import ASK, BLOCK, DEFAULT_RULE, EFFECTS
 
 MAX_RULES = 1_000
@@ -190,13 +200,11 @@ def _read_match(shape: Shape, value: Any) -> Match:
 def _read_rules(shape: Shape, value: Any, expires_in: int | None) -> tuple[Rule, ...]:
     rules: list[Rule] = []
     seen: dict[str, int] = {}
-    patterns = 0
-    for index, entry in enumerate(shape.items(value, "rules", most=MAX_RULES)):
+    entries = shape.items(value, "rules", most=MAX_RULES)
+    if not _are_affordable(shape, entries):
+        return ()
+    for index, entry in enumerate(entries):
         path = join("rules", index)
-        patterns += _patterns(entry)
-        if patterns > MAX_PATTERNS_COST:
-            shape.fault(path, "the patterns up to here are too costly to compile together; split the policy")
-            break
         rule = _read_rule(shape, entry, path, expires_in)
         if isinstance(entry, dict) and isinstance(entry.get("id"), str):
             if entry["id"] in seen:
@@ -233,13 +241,22 @@ def _read_rule(shape: Shape, value: Any, path: str, expires_in: int | None) -> R
     return Rule(identifier, effect, condition, reason, requirement, limits)
 
 
-def _patterns(rule: Any) -> int:
-    """What the patterns of a rule cost; what cannot be read is refused when the condition is."""
-    when = rule.get("when") if isinstance(rule, dict) else None
-    try:
-        return patterns_cost(when) if isinstance(when, str) else 0
-    except ConditionError:
-        return 0
+def _are_affordable(shape: Shape, rules: list[Any]) -> bool:
+    """Whether the conditions together are worth compiling, before any of them is."""
+    characters = patterns = 0
+    for index, rule in enumerate(rules):
+        when = rule.get("when") if isinstance(rule, dict) else None
+        if not isinstance(when, str):
+            continue
+        # What is too long or cannot be read is refused, with its place, when the condition itself is read.
+        characters += min(len(when), MAX_CHARACTERS)
+        with suppress(ConditionError):
+            patterns += patterns_cost(when)
+        if characters > MAX_CONDITIONS or patterns > MAX_PATTERNS_COST:
+            what = "patterns" if patterns > MAX_PATTERNS_COST else "conditions"
+            shape.fault(join("rules", index), f"the {what} up to here are too much to compile; split the policy")
+            return False
+    return True
 
 
 def _read_condition(shape: Shape, value: Any, path: str) -> Condition | None:
