@@ -318,6 +318,13 @@ def test_json_is_read_too() -> None:
     assert said(made, payload={"a": "x"}) == (BLOCK, "r")
 
 
+def test_json_may_write_a_character_as_two_escapes() -> None:
+    source = r"""{"rules": [{"name": "r", "condition": "a == '\ud83d\ude00'"}], "description": "\\ud83d\\ude00"}"""
+    made = agt(source, "p")
+    assert said(made, payload={"a": "\U0001f600"}) == (BLOCK, "r")
+    assert r"\ud83d" in made.document
+
+
 @pytest.mark.parametrize(
     ("text", "path", "line", "column"),
     [

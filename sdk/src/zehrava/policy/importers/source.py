@@ -11,12 +11,13 @@ from typing import Any
 from ..document import NAME
 from ..errors import DocumentError, Fault, PolicyError
 from ..shape import kind
-from ..strict_yaml import join, read
+from ..strict_yaml import MAX_BYTES, join, read
 from .imported import Remark
 
 MOST_ENTRIES = 500
 _SUFFIX = re.compile(r"\.(ya?ml|json)$", re.ASCII)
 _OPEN = re.compile(r"[ -~]{1,120}", re.ASCII)  # a name somebody can read in full
+_PAIR = re.compile(r"(\\\\)|(\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})", re.ASCII)
 _METADATA = frozenset({"version", "kind", "created_at", "updated_at"})
 _INVISIBLE = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})
 
@@ -31,7 +32,7 @@ class Source:
             PolicyError: where it is neither, or holds no mapping.
         """
         try:
-            self.document = read(text)
+            self.document = read(_whole(text))
         except DocumentError as error:
             raise PolicyError(error.errors) from None
         self.dropped: list[Remark] = []
@@ -125,6 +126,13 @@ class Source:
         if not isinstance(value, str) or value not in choices:
             raise self.refuse(path, f"must be one of {', '.join(choices)}")
         return value
+
+
+def _whole(text: str) -> str:
+    """JSON writes a character beyond U+FFFF as two escapes, which YAML does not know: the character itself instead."""
+    if not isinstance(text, str) or len(text) > MAX_BYTES or not text.lstrip().startswith("{"):
+        return text
+    return _PAIR.sub(lambda found: found[1] or json.loads(f'"{found[2]}"'), text)
 
 
 def policy_name(source: Source, name: str) -> str:
