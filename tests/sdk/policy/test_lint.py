@@ -88,6 +88,9 @@ def found(findings: list[Finding], *, but: tuple[str, ...] = ("untested", "no-po
         (("payload.b || intent.amount == 5",), ("rules[0].when", "never-answers")),
         (("1 + 1",), ("rules[0].when", "never-answers")),
         (("null > 1",), ("rules[0].when", "never-answers")),
+        (("amount_sum(payload.items) > 50",), ("rules[0].when", "never-answers")),
+        (('weekday(now, "Europe/Berlin") == "sunday"',), ("rules[0].when", "never-holds")),
+        (("length(payload.x) < 0",), ("rules[0].when", "never-holds")),
         (("payload.b || 1 + 1",), ("rules[0].when", "never-answers")),
     ],
 )
@@ -134,6 +137,7 @@ def test_rules_that_can_all_decide_are_left_alone(rules: tuple[Any, ...]) -> Non
         ("payload.amount > 500", "never-answers", "payload.amount is a string"),
         ('payload.amount == "twelve"', "never-holds", "payload.amount"),
         ("size(payload.items) > 3", "never-holds", "at most 3"),
+        ("length(payload.note) > 10", "never-holds", "at most 10"),
         ("size(payload.note) > 40", "never-holds", "at most 40"),
         ('payload.items[0] == "shoe"', "never-holds", "payload.items[0]"),
         ('payload.customer.id == "ab"', "never-holds", "payload.customer.id"),

@@ -33,6 +33,7 @@ from ..expressions import (
     Walk,
 )  # fmt: skip
 from ..functions import amount
+from ..functions.times import DAYS
 from .values import NOTHING, Span, Values, all_but, kind_of, of_kinds, points
 
 MOST_WAYS = 48
@@ -50,14 +51,19 @@ class Term:
 
     Attributes:
         key: the same for whatever has the same value.
-        path: what is looked up, where the term is a path, or ``amount`` or ``size`` of one.
-        wrap: ``amount``, ``size``, or "" for the value itself.
+        node: where it is written; None for a path that only leads to what is written.
+        path: what is looked up, where the term is a path, or what ``wrap`` says of one.
+        wrap: ``amount``, ``size``, ``length``, or "" for the value itself.
     """
 
     key: str
-    node: Node = field(compare=False)
+    node: Node | None = field(default=None, compare=False)
     path: Steps | None = field(default=None, compare=False)
     wrap: str = field(default="", compare=False)
+
+    @property
+    def is_amount(self) -> bool:
+        return isinstance(self.node, Call) and self.node.name in _AMOUNTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,13 +166,18 @@ def _compared(node: Binary, wanted: bool) -> list[Way]:
     subject = term(left)
     if op in ("==", "!="):
         values: Values = points([value]) if (op == "==") is wanted else all_but([value])
-        confused = subject.wrap == "amount" and value[0] == "string"
+        confused = _confused(subject, [value[0]])
     else:
         values = _ordered(op if wanted else _OPPOSITE[op], *value)
-        confused = value[0] == "bool" or (subject.wrap == "amount" and value[0] == "string")
-    if confused:  # an amount as text, or true before false: CEL has an order for them, people have none
+        confused = value[0] == "bool" or _confused(subject, [value[0]])
+    if confused:
         return [(_whole(node, wanted),)]
     return [(Claim(subject, values, node.source, wanted, _sorted(needed(left))),)]
+
+
+def _confused(subject: Term, kinds: Iterable[str]) -> bool:
+    """Whether an amount meets plain text: CEL compares them, since amounts are texts to it, but nobody means that."""
+    return any(kind == ("string" if subject.is_amount else "amount") for kind in kinds)
 
 
 def _ordered(op: str, kind: str, value: Any) -> Values:
@@ -182,7 +193,7 @@ def _among(node: Binary, wanted: bool) -> list[Way]:
     members = [constant(member) for member in node.right.children] if isinstance(node.right, ListOf) else [None]
     subject = term(node.left)
     found = [member for member in members if member is not None]
-    if len(found) < len(members) or (subject.wrap == "amount" and any(kind == "string" for kind, _ in found)):
+    if len(found) < len(members) or _confused(subject, [kind for kind, _ in found]):
         return [(_whole(node, wanted),)]
     values: Values = points(found) if wanted else all_but(found)
     return [(Claim(subject, values, node.source, wanted, _sorted(needed(node.left))),)]
@@ -213,7 +224,7 @@ def term(node: Node) -> Term:
     path = steps(node)
     if path is not None:
         return Term(text(node), node, path)
-    if isinstance(node, Call) and node.name in ("amount", "size"):
+    if isinstance(node, Call) and node.name in ("amount", "size", "length"):
         inner = node.args[0] if node.receiver is None and len(node.args) == 1 else None
         if node.receiver is not None and not node.args:
             inner = node.receiver
@@ -332,16 +343,22 @@ def _may_be_no_number(node: Node) -> bool:
 
 
 _ARITHMETIC = frozenset({"+", "-", "*", "/", "%"})
-_BOOLEANS = frozenset({"startsWith", "endsWith", "contains", "matches", "glob", "in_cidr", "contains_term"})
+_BOOLEANS = frozenset(
+    {"startsWith", "endsWith", "contains", "matches", "glob", "in_cidr", "contains_term", "in_hours", "on_days",
+     "on_dates"}
+)  # fmt: skip
 _NUMBERS = frozenset({"int", "uint", "double"})
+_SIZES = frozenset({"size", "length", "json_size"})
+_STRINGS = frozenset({"string", "domain", "url_host"})
+_AMOUNTS = frozenset({"amount", "amount_sum", "amount_times", "money"})
 
 
 def own_values(subject: Term) -> Values | None:
     """What is known of a term by how it is written, or None where that is nothing."""
     node = subject.node
-    if subject.wrap == "amount":
+    if subject.is_amount:
         return of_kinds("amount")
-    if subject.wrap == "size":
+    if isinstance(node, Call) and node.name in _SIZES:
         return {"number": Span(low=0, whole=True)}
     if subject.path:
         return None
@@ -353,8 +370,10 @@ def own_values(subject: Term) -> Values | None:
             return of_kinds("bool")
         if node.name in _NUMBERS:
             return of_kinds("number")
-        if node.name in ("string", "domain"):
+        if node.name in _STRINGS:
             return of_kinds("string")
+        if node.name == "weekday":
+            return points(("string", day) for day in DAYS)
     if isinstance(node, Has | Walk | Logical) or (isinstance(node, Binary) and node.op not in _ARITHMETIC):
         return of_kinds("bool")
     return None

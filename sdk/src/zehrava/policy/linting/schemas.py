@@ -61,6 +61,10 @@ class Schema:
         """What ``size()`` may give of the value at ``path``."""
         return [found for found in map(_sizes, self.alternatives(path)) if found]
 
+    def lengths(self, path: Steps) -> list[Values]:
+        """What ``length()`` may give of the text at ``path``."""
+        return [found for found in map(_lengths, self.alternatives(path)) if found]
+
     def amounts(self, path: Steps) -> list[Values]:
         """What ``amount()`` may give of the value at ``path``."""
         return [found for found in map(_amounts, self.values(path)) if found]
@@ -238,6 +242,14 @@ def _sizes(found: Alternative) -> Values:
         return {}
     high = None if None in highs else max(highs)
     return {"number": Span(low=min(lows), high=high, whole=True)}
+
+
+def _lengths(found: Alternative) -> Values:
+    if "string" not in _values(found):
+        return {}
+    low = max((schema.get("minLength", 0) for schema in found), default=0)
+    high = min((schema["maxLength"] for schema in found if "maxLength" in schema), default=None)
+    return {"number": Span(low=low, high=high, whole=True)}
 
 
 def _most_members(schema: dict[str, Any]) -> int | None:

@@ -83,7 +83,8 @@ class World:
             return None
         if path and path[0] == "payload":
             ask: dict[str, Callable[[Steps], list[Values]]] = {
-                "": self.schema.values, "size": self.schema.sizes, "amount": self.schema.amounts,
+                "": self.schema.values, "size": self.schema.sizes, "length": self.schema.lengths,
+                "amount": self.schema.amounts,
             }  # fmt: skip
             return ask[subject.wrap](path[1:])
         return self._tried(subject)
@@ -143,7 +144,7 @@ class World:
         return [self._truths[subject.key]]
 
     def _try(self, subject: Term) -> Values:
-        assert self.schema is not None
+        assert self.schema is not None and subject.node is not None
         paths = {path for node in subject.node.walk() if (path := steps(node)) is not None}
         roots = [path for path in paths if not any(path == other[: len(path)] and path != other for other in paths)]
         plain = all(isinstance(node, Path) for node in subject.node.walk() if steps(node) is not None)
@@ -165,7 +166,7 @@ def _call(subject: Term, path: Steps, value: Any) -> Any:
     for step in reversed(path[1:]):
         value = {step: value}
     try:
-        condition = Condition.parse(subject.node.source)
+        condition = Condition.parse(subject.node.source if subject.node else "")
         return condition.holds(Reads([condition]).environment({"payload": value}))
     except (ConditionError, EvaluationError):
         return ""
@@ -213,7 +214,7 @@ class State:
         self._needs[path] = claim
         for length in range(1, len(path)):
             kinds = ("map",) if isinstance(path[length], str) else ("list", "map")
-            conflict = self._narrow(_path_term(path[:length], claim), of_kinds(*kinds), claim)
+            conflict = self._narrow(Term(path_text(path[:length]), path=path[:length]), of_kinds(*kinds), claim)
             if conflict:
                 return conflict
         return None
@@ -253,10 +254,6 @@ class State:
         )
 
 
-def _path_term(path: Steps, claim: Claim) -> Term:
-    return Term(path_text(path), claim.term.node, path)
-
-
 def _known(subject: Term, alternatives: list[Values], world: World) -> str:
     shown = " or ".join(dict.fromkeys(describe(each) for each in alternatives)) or "nothing that it takes"
     return f"by {world.source(subject)}, {_readable(subject)} is {shown}"
@@ -264,6 +261,6 @@ def _known(subject: Term, alternatives: list[Values], world: World) -> str:
 
 def _readable(subject: Term) -> str:
     if not subject.path:
-        return text(subject.node)
+        return text(subject.node) if subject.node else subject.key
     shown = path_text(subject.path)
     return f"{subject.wrap}({shown})" if subject.wrap else shown
