@@ -87,6 +87,7 @@ def approvals(draw: st.DrawFn) -> dict[str, Any]:
 
 
 LIMITS = st.one_of(
+    st.just({"count": 5}),
     st.fixed_dictionaries(
         {"count": st.integers(1, 5)},
         optional={
@@ -144,7 +145,10 @@ def sets(draw: st.DrawFn, least: int = 0, conditions: list[str] | None = None) -
 
 
 USED = st.one_of(
-    st.integers(0, 6), st.sampled_from(["0", "40", "0.001", "-1", "x", "", None, True, 1.5, [], "1e3", -1])
+    st.just(0),
+    st.just("0"),
+    st.integers(0, 6),
+    st.sampled_from(["0", "40", "0.001", "-1", "x", "", None, True, 1.5, [], "1e3", -1]),
 )
 DEFAULTS = st.sampled_from([ASK, BLOCK])
 
