@@ -194,6 +194,13 @@ def test_where_other_actions_may_match_a_schema_only_gives_notes() -> None:
         assert finding.level == NOTE
 
 
+def test_a_rule_that_the_schema_makes_hold_always_hides_those_below() -> None:
+    rules = ({"effect": "allow", "when": 'payload.kind == "refund"'}, {"effect": "require_approval"})
+    (finding,) = [each for each in lint([policy(*rules)], typed()) if each.code == "unreachable"]
+    assert (finding.path, finding.level) == ("rules[1]", WARNING)
+    assert finding.message.endswith("rule 'r0' above always decides, for payloads that fit the schema of shop.refund")
+
+
 def test_a_block_rule_that_repeats_the_schema_is_only_noted() -> None:
     (finding,) = [each for each in lint([policy("payload.count < 1")], typed()) if each.code == "never-holds"]
     assert finding.level == NOTE

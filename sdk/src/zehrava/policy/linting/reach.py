@@ -76,13 +76,21 @@ def check(policy: Policy, views: list[View], typed: list[World], *, all_known: b
         in_types = [found for outcomes_of in by_type if (found := outcomes_of[view.index])]
         if typed and len(in_types) == len(typed):
             level = WARNING if all_known and (in_types[0].typo or view.rule.effect != BLOCK) else NOTE
-            yield view.path, level, in_types[0].code, in_types[0].message
+            yield view.path, level, in_types[0].code, _by_schema(in_types[0].message, typed)
         else:
             yield from _parts(view, base, typed, all_known=all_known)
         if view.node is not None and _conflict(base, view.false):
             yield view.path, NOTE, "always-holds", "the condition is never false; leave `when` out if that is meant"
     if closed:
         yield "default", *_default(policy, closed)
+
+
+def _by_schema(message: str, typed: list[World]) -> str:
+    """Say that this is so by the schema, where the message does not."""
+    if "schema of" in message:
+        return message
+    names = [world.action_type.name for world in typed if world.action_type]
+    return f"{message}, for payloads that fit the schema of {', '.join(names[:5])}"
 
 
 def _default(policy: Policy, closed: str) -> tuple[str, str, str]:
