@@ -52,7 +52,10 @@ def test_test_fails_where_the_policy_does_not_say_what_its_tests_expect(
 ) -> None:
     bad = write(tmp_path, "bad.yaml", GOOD.replace("{n: 1}", "{n: 9}"))
     assert main(["policy", "test", bad]) == 1
-    assert f"{bad}:7:5: tests[0]: expected allow by rule small, got require_approval by rule large" in capsys.readouterr().err
+    assert (
+        f"{bad}:7:5: tests[0]: expected allow by rule small, got require_approval by rule large"
+        in capsys.readouterr().err
+    )
 
 
 def test_two_files_of_one_name_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
