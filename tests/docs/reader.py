@@ -31,6 +31,8 @@ class Reader:
         self.folder = folder
         self.tokens = tokens
         self.seen: dict[str, str] = {}
+        # Up to date before it is lent: a block's own `make` would install the folder's links into it.
+        subprocess.run(["make", "--silent", "environment"], cwd=ROOT, check=True)
         folder.mkdir()
         for entry in ROOT.iterdir():
             if entry.name not in ("var", ".git"):
