@@ -66,12 +66,16 @@ def check(policy: Policy, views: list[View], typed: list[World], *, all_known: b
     """
     base = World(policy)
     outcomes, closed = _examine(views, base)
+    named, _ = _examine(views, World(policy, anywhere=True))
     if len(views) * len(typed) > _MOST_WORK:
         typed = []
     by_type = [_examine(views, world)[0] for world in typed]
     for view, outcome in zip(views, outcomes, strict=True):
         if outcome:
-            yield view.path, WARNING, outcome.code, outcome.message
+            if named[view.index]:
+                yield view.path, WARNING, outcome.code, outcome.message
+            else:
+                yield view.path, NOTE, outcome.code, f"{outcome.message}, unless an agent names this policy besides"
             continue
         in_types = [found for outcomes_of in by_type if (found := outcomes_of[view.index])]
         if typed and len(in_types) == len(typed):

@@ -51,9 +51,13 @@ class Conflict:
 
 
 class World:
-    """The intents that a policy matches; with an action type, those of that action."""
+    """The intents that a policy matches; with an action type, those of that action.
 
-    def __init__(self, policy: Policy, action_type: ActionType | None = None) -> None:
+    Args:
+        anywhere: also those that it does not match, for which an agent may name it.
+    """
+
+    def __init__(self, policy: Policy, action_type: ActionType | None = None, *, anywhere: bool = False) -> None:
         self.policy = policy
         self.action_type = action_type
         schema = action_type.schema if action_type else None
@@ -61,7 +65,7 @@ class World:
         self._matched: dict[Steps, list[str]] = {}
         for path, key in _MATCHED.items():
             patterns = getattr(policy.match, key)
-            if patterns is not None and "*" not in patterns:
+            if patterns is not None and "*" not in patterns and not anywhere:
                 self._matched[path] = list(patterns)
         if action_type:
             self._matched[("intent", "action")] = [action_type.name]
