@@ -259,8 +259,14 @@ def _pending_twin(intent: Intent, body: Mapping[str, Any]) -> Intent | None:
     found = twins.order_by("id")
     if body.get("policy") is None:
         return found.first()
-    said = [intent.verdict[part] for part in judging.SAID]
-    return next((twin for twin in found if [twin.verdict[part] for part in judging.SAID] == said), None)
+    # One that was judged without the policy that is named now is no answer either.
+    judged_by = intent.verdict["inputs"]["policies"]
+    return next((twin for twin in found if _judged_by(twin) == judged_by), None)
+
+
+def _judged_by(intent: Intent) -> dict[str, int] | None:
+    """The versions by name of the policies that covered it; None where that was not kept yet."""
+    return (intent.verdict.get("inputs") or {}).get("policies")
 
 
 def _supersede(agent: AgentInForce, old_id: str, *, by: Intent) -> None:

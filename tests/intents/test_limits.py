@@ -206,13 +206,16 @@ def test_a_twin_uses_nothing_more():
     assert LimitUse.objects.count() == 1
 
 
-def test_a_twin_is_found_though_others_used_the_limit_meanwhile():
-    limited("{count: 1, window: 1h}")
+def test_a_twin_is_found_though_the_limit_was_used_meanwhile():
+    limited('{sum: payload.amount, max: "100", window: 1h}')
     agent = in_force_as(make_agent()[1])
-    bodies = [{"action": "a.b", "payload": n, "policy": "p"} for n in (1, 2, 2)]
-    first, asked, again = [propose.propose(agent, body) for body in bodies]
-    assert (first.status, asked.status, again.status) == (201, 201, 200)
-    assert asked.intent_id == again.intent_id
+
+    def ask(amount: str) -> propose.Answer:
+        return propose.propose(agent, {"action": "a.b", "payload": {"amount": amount}, "policy": "p"})
+
+    first, passed, again = ask("200"), ask("10"), ask("200")
+    assert [answer.status for answer in (first, passed, again)] == [201, 201, 200]
+    assert first.intent_id == again.intent_id
 
 
 def test_what_could_not_be_stored_used_nothing(monkeypatch):
