@@ -206,7 +206,7 @@ def test_a_worker_that_died_is_followed_by_another_that_goes_on_where_it_stopped
     run_backtest(asked.pk)
     asked.refresh_from_db()
     assert asked.judged == 2, "while the lease lasts nobody else works on it"
-    Backtest.objects.filter(pk=asked.pk).update(lease_until=clock.now())
+    Backtest.objects.filter(pk=asked.pk).update(lease_until=clock.now() - timedelta(seconds=1))
     run_backtest(asked.pk)
 
     asked.refresh_from_db()
