@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from html import unescape
 from typing import Any
 
@@ -12,6 +13,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from audit import clock
 from audit.models import Event
 from intents import backtesting, shadowing
 from intents.models import Backtest, BacktestDifference, Intent, Policy, ShadowVerdict, Status
@@ -83,6 +85,14 @@ def test_an_author_puts_a_draft_in_shadow_sees_its_differences_and_stops_it(auth
     assert "Nothing is in shadow" in text(author.get(address("shadow")))
     # What it said stays to be read.
     assert "3 intents judged" in text(author.get(address("shadow") + "?version=2"))
+
+
+def test_a_version_in_shadow_that_came_into_force_has_nothing_more_to_tell(author):
+    load_policy(ASKS)
+    shadow(ALLOWS_SMALL)
+    load_policy(ALLOWS_SMALL)
+
+    assert "v2 is in force now" in text(author.get(address("shadow")))
 
 
 def test_asking_is_not_acting(author, key):
@@ -197,13 +207,15 @@ def test_a_running_backtest_says_how_much_is_done_and_how_long_it_takes(author, 
     asked = backtesting.request(draft(ALLOWS_SMALL), days=7, by=ARRANGER, user=None)
     from datetime import timedelta
 
-    from audit import clock
-
     now = clock.now()
     Backtest.objects.update(
-        state="running", started_at=now - timedelta(seconds=10), lease_until=now + timedelta(seconds=30),
-        judged=25_000, total=100_000, summary={"counts": {"same": 25_000}, "rules": {}, "rejected_before": 0, "covered": 1},
-    )  # fmt: skip
+        state="running",
+        started_at=now - timedelta(seconds=10),
+        lease_until=now + timedelta(seconds=30),
+        judged=25_000,
+        total=100_000,
+        summary={"counts": {"same": 25_000}, "rules": {}, "rejected_before": 0, "covered": 1},
+    )
 
     page = text(author.get(address("backtest_progress", asked.pk)))
 
