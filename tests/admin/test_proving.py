@@ -205,7 +205,6 @@ def test_an_author_starts_a_backtest_and_sees_how_far_it_is(author, key):
 def test_a_running_backtest_says_how_much_is_done_and_how_long_it_takes(author, key):
     load_policy(ASKS)
     asked = backtesting.request(draft(ALLOWS_SMALL), days=7, by=ARRANGER, user=None)
-    from datetime import timedelta
 
     now = clock.now()
     Backtest.objects.update(
