@@ -26,7 +26,7 @@ Version = TypeVar("Version", PolicyVersion, ActionTypeVersion)
 
 def parse_policy(text: str, *, version: int = 1) -> policy.Policy:
     """Read a policy as it would be stored. Raises PolicyError, which says where and what to mend."""
-    return policy.Policy.parse(text, version=version)
+    return policy.parse_policy(text, version=version)
 
 
 def parse_action_type(text: str) -> action_types.ActionType:

@@ -19,7 +19,7 @@ from django.db.models import Q
 from intents.judging import SAID, Judgement, facts_of, judge
 from intents.models import Intent, PolicyVersion
 from zehrava import canonical
-from zehrava.policy import ASK, Policy, PolicyError, PolicySet
+from zehrava.policy import ASK, Policy, PolicyError, PolicySet, parse_policy
 
 logger = logging.getLogger(__name__)
 
@@ -96,7 +96,7 @@ def _versions(wanted: Mapping[str, int]) -> dict[str, PolicyVersion]:
 @functools.lru_cache(maxsize=_REMEMBERED)
 def _parsed(text: str, number: int) -> Policy:
     """Read again each time a page is opened, a large policy would take longer than all the rest of the page."""
-    return Policy.parse(text, version=number)
+    return parse_policy(text, version=number)
 
 
 def _differing(judgement: Judgement, intent: Intent) -> list[str]:

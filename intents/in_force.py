@@ -25,7 +25,7 @@ from intents.models import Policy as PolicyRow
 from intents.models.agents import STANDARD_TIER
 from zehrava import canonical
 from zehrava.action_types import ActionType
-from zehrava.policy import Policy, PolicySet
+from zehrava.policy import PolicySet, parse_policy
 
 logger = logging.getLogger(__name__)
 
@@ -170,7 +170,7 @@ def _load(version: int) -> Rules:
             if row.active is None:
                 continue
             _refuse_altered(row.active, saved)
-            policies.append(Policy.parse(row.active.text, version=row.active.number))
+            policies.append(parse_policy(row.active.text, version=row.active.number))
             policy_versions[row.name] = row.active.pk
         except Exception as error:
             logger.exception("policy %s cannot be used", row.name)
@@ -214,7 +214,7 @@ def _shadows(active: PolicySet, unreadable: Mapping[str, str]) -> tuple[Shadow, 
                 raise ValueError("The version in shadow is not the one that was recorded when it was put there.")
             _refuse_altered(version, saved)
             others = [policy for policy in active.policies if policy.name != row.name]
-            draft = Policy.parse(version.text, version=version.number)
+            draft = parse_policy(version.text, version=version.number)
             policies = PolicySet([*others, draft], default=active.default)
         except Exception:
             logger.exception("policy %s cannot be judged in shadow", row.name)

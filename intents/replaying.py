@@ -12,7 +12,7 @@ from intents import integrity, proving
 from intents.judging import Judgement, facts_of, judge
 from intents.models import Agent, Backtest, BacktestDifference, Change, Intent, PolicyVersion, Status
 from zehrava import canonical
-from zehrava.policy import Policy, PolicySet
+from zehrava.policy import Policy, PolicySet, parse_policy
 from zehrava.policy.limits import Meter
 
 logger = logging.getLogger(__name__)
@@ -170,7 +170,7 @@ class Replay:
 def _parsed(version: PolicyVersion) -> Policy:
     if canonical.digest(version.text.encode()) != version.digest:
         raise ValueError("The stored text is not the one that was saved: its digest differs.")
-    return Policy.parse(version.text, version=version.number)
+    return parse_policy(version.text, version=version.number)
 
 
 def _why_not(error: Exception) -> str:

@@ -5,7 +5,7 @@ from django.contrib.auth.models import Group, User
 
 from reviews.fillable import warnings_of
 from tests.factories import make_agent, make_user
-from zehrava.policy import Policy
+from zehrava.policy import parse_policy
 
 pytestmark = pytest.mark.django_db
 
@@ -15,7 +15,7 @@ def warned(approval: str, *, match: str = "{actions: [a.b]}", default: str = "bl
         f"name: p\nmatch: {match}\ndefault: {default}\n"
         f"rules: [{{id: all, effect: require_approval, approval: {approval}}}]\n"
     )
-    return warnings_of(Policy.parse(text))
+    return warnings_of(parse_policy(text))
 
 
 def test_a_group_that_is_missing() -> None:
@@ -87,7 +87,7 @@ def test_three_hundred_rules_that_ask_the_same_are_told_of_once_in_few_queries(d
         "approval: {all_of: [{group: finance}]}}\n"
         for n in range(300)
     )
-    policy = Policy.parse(f"name: p\nmatch: {{actions: [a.b]}}\ndefault: block\nrules:\n{rules}")
+    policy = parse_policy(f"name: p\nmatch: {{actions: [a.b]}}\ndefault: block\nrules:\n{rules}")
     with django_assert_max_num_queries(3):
         (told,) = warnings_of(policy)
     assert told.startswith("Rules r0, r1, r2 and 297 more: there is no group finance")

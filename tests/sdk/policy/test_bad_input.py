@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
-from zehrava.policy import Policy, PolicyError, PolicySet, conditions, costs
+from zehrava.policy import PolicyError, conditions, costs, load_policy, parse_policy
 from zehrava.policy.errors import MOST_ERRORS
-from zehrava.policy.evaluation import load
+from zehrava.policy.evaluation import Evaluator
 
 HEAD = 'name: p\nmatch: {actions: ["*"]}\nrules:\n'
 GOOD = HEAD + "  - {id: a, effect: allow}\n"
@@ -26,7 +26,7 @@ GOOD = HEAD + "  - {id: a, effect: allow}\n"
 
 def refused(text: str) -> PolicyError:
     with pytest.raises(PolicyError) as caught:
-        Policy.parse(text)
+        parse_policy(text)
     return caught.value
 
 
@@ -157,7 +157,7 @@ def test_it_is_refused_with_line_column_and_a_reason_that_can_be_read(name: str)
     "text", [GOOD.replace("\n", "\r\n"), GOOD.replace("id: a", "id: 'a'"), "---\n" + GOOD + "...\n"]
 )
 def test_what_only_looks_odd_is_read(text: str) -> None:
-    assert Policy.parse(text).rules[0].id == "a"
+    assert parse_policy(text).rules[0].id == "a"
 
 
 def test_places_are_those_of_the_file_with_windows_line_ends_too() -> None:
@@ -189,8 +189,8 @@ def compiled(monkeypatch: pytest.MonkeyPatch) -> Counter:
 
 @pytest.fixture()
 def evaluated(monkeypatch: pytest.MonkeyPatch) -> Counter:
-    counter = Counter(PolicySet.evaluate)
-    monkeypatch.setattr(PolicySet, "evaluate", lambda *given, **named: counter(*given, **named))
+    counter = Counter(Evaluator.evaluate)
+    monkeypatch.setattr(Evaluator, "evaluate", lambda *given, **named: counter(*given, **named))
     return counter
 
 
@@ -214,7 +214,7 @@ def test_what_is_too_much_together_is_refused_before_any_is_compiled(compiled: C
 )  # fmt: skip
 def test_patterns_that_people_write_cost_little(pattern: str, most: int) -> None:
     assert costs.pattern_cost(pattern) <= most
-    Policy.parse(rule(f'payload.a.matches(r"{pattern}")'))
+    parse_policy(rule(f'payload.a.matches(r"{pattern}")'))
 
 
 def test_a_test_with_a_huge_payload_is_refused_before_it_is_run(evaluated: Counter) -> None:
@@ -243,7 +243,7 @@ def test_tests_that_all_fail_stop_at_what_anybody_reads(evaluated: Counter) -> N
 def test_a_policy_of_ordinary_size_has_room_for_its_tests(evaluated: Counter) -> None:
     text = rules(*(f'payload.team == "t{i}" && amount(payload.amount) > amount("{i}")' for i in range(300)))
     cases = "- {payload: {team: t299, amount: '500.00', currency: EUR}, expect: {effect: allow, rule: r299}}\n"
-    assert len(Policy.parse(text + "tests:\n" + cases * 300).tests) == 300
+    assert len(parse_policy(text + "tests:\n" + cases * 300).tests) == 300
     assert evaluated.calls == 300
 
 
@@ -257,7 +257,7 @@ def test_a_file_that_is_not_utf_8_or_too_long_is_refused_with_a_place(tmp_path: 
     path = tmp_path / "bad.yaml"
     path.write_bytes(data)
     with pytest.raises(PolicyError) as caught:
-        load(path)
+        load_policy(path)
     assert caught.value.line == 1
     assert 1 <= caught.value.column <= 7
 

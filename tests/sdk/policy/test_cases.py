@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from zehrava.policy import Policy, PolicyError, PolicySet, cases
+from zehrava.policy import PolicyError, PolicySet, cases, parse_policy
 
 REFUNDS = """\
 name: refunds
@@ -126,7 +126,7 @@ def test_a_file_that_is_too_large_or_no_text_is_refused(tmp_path: Path) -> None:
 
 def test_a_policy_of_its_own_expects_no_other_policy() -> None:
     with pytest.raises(PolicyError) as caught:
-        Policy.parse(FREEZE + "tests: [{payload: {}, expect: {effect: allow, policy: freeze}}]\n")
+        parse_policy(FREEZE + "tests: [{payload: {}, expect: {effect: allow, policy: freeze}}]\n")
     assert caught.value.path == "tests[0].expect.policy"
 
 
@@ -138,6 +138,6 @@ tests:
   - {payload: {n: 1}, usage: {refunds/small/0: 2}, expect: {effect: require_approval, rule: small}}
   - {payload: {n: 1}, tags: [other], expect: {effect: require_approval, rule: null}}
 """
-    assert len(Policy.parse(REFUNDS + tests).tests) == 4
+    assert len(parse_policy(REFUNDS + tests).tests) == 4
     with pytest.raises(PolicyError, match="which is no limit here"):
-        Policy.parse(REFUNDS + tests.replace("refunds/small/0: 1", "refunds/small/1: 1"))
+        parse_policy(REFUNDS + tests.replace("refunds/small/0: 1", "refunds/small/1: 1"))

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from zehrava.policy import Policy
+from zehrava.policy import parse_policy
 
 GOOD = """\
 name: good
@@ -197,13 +197,13 @@ def test_import_prints_the_document_or_writes_it_and_overwrites_nothing(files: P
     (files / "theirs.yaml").write_text(REBUNO)
     said = zehrava(files, "policy", "import", "--from", "rebuno", "theirs.yaml")
     assert said.returncode in (0, 3)
-    assert Policy.parse(said.stdout).name == "theirs"
+    assert parse_policy(said.stdout).name == "theirs"
     written = zehrava(
         files, "policy", "import", "--from", "rebuno", "theirs.yaml", "--name", "tools", "--output", "ours.yaml"
     )
     assert (written.returncode, written.stdout) == (said.returncode, "")
     made = (files / "ours.yaml").read_text()
-    assert Policy.parse(made).name == "tools"
+    assert parse_policy(made).name == "tools"
     again = zehrava(files, "policy", "import", "--from", "rebuno", "theirs.yaml", "--output", "ours.yaml")
     assert (again.returncode, again.stderr) == (1, "ours.yaml: cannot be written: File exists\n")
     assert (files / "ours.yaml").read_text() == made

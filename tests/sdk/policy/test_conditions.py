@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from zehrava.policy import Policy, PolicyError, PolicySet, Verdict
+from zehrava.policy import PolicyError, PolicySet, Verdict, parse_policy
 
 NOW = datetime.datetime(2026, 3, 7, 12, 0, tzinfo=datetime.UTC)
 AGENT = {"id": "agt_1", "name": "billing-1", "owner": "mia", "environment": "production", "tier": "gold", "labels": {}}
@@ -60,7 +60,7 @@ def verdict(condition: str, payload: Any, effect: str = "allow", **intent: Any) 
 )
 def test_a_condition_that_cannot_work_does_not_load(condition: str, reason: str) -> None:
     with pytest.raises(PolicyError) as caught:
-        Policy.parse(document(condition))
+        parse_policy(document(condition))
     assert caught.value.path == "rules[0].when"
     assert (caught.value.line, caught.value.column) == (4, 34)
     assert reason in caught.value.reason

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zehrava import canonical
-from zehrava.policy import Policy, PolicyError, PolicySet
+from zehrava.policy import PolicyError, PolicySet, parse_policy
 from zehrava.policy.functions import (
     FUNCTIONS,
     amount,
@@ -271,7 +271,7 @@ def policy(condition: str) -> str:
 
 def effect(condition: str, payload: Any) -> str:
     now = at("2026-11-23T10:00:00+00:00")
-    return PolicySet([Policy.parse(policy(condition))]).evaluate(action="a", payload=payload, agent={}, now=now).effect
+    return PolicySet([parse_policy(policy(condition))]).evaluate(action="a", payload=payload, agent={}, now=now).effect
 
 
 @pytest.mark.parametrize(
@@ -325,6 +325,6 @@ def test_the_wrong_kind_asks_a_human(condition: str, value: Any) -> None:
 )  # fmt: skip
 def test_a_constant_that_is_wrong_is_refused_when_the_document_is_loaded(condition: str) -> None:
     with pytest.raises(PolicyError) as refused:
-        Policy.parse(policy(condition))
+        parse_policy(policy(condition))
     assert refused.value.line == 6
     assert "character" in refused.value.reason

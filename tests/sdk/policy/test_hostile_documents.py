@@ -49,11 +49,11 @@ HOSTILE = {
 
 PROGRAM = """
 import json, sys, time
-from zehrava.policy import Policy, PolicyError
+from zehrava.policy import Policy, PolicyError, parse_policy
 for name, text in json.load(sys.stdin).items():
     start = time.process_time()
     try:
-        Policy.parse(text)
+        parse_policy(text)
         answer = None
     except PolicyError as error:
         answer = [error.line, error.column, error.reason, time.process_time() - start]

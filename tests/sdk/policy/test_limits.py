@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zehrava.policy import Meter, Policy, PolicyError, PolicySet
+from zehrava.policy import Meter, PolicyError, PolicySet, parse_policy
 
 NOW = datetime.datetime(2026, 1, 1, 12, 0, tzinfo=datetime.UTC)
 AGENT = {"id": "agt_1", "name": "billing", "owner": "mia", "environment": "production"}
@@ -188,9 +188,9 @@ tests:
   - {payload: {amount: "1"}, expect: {effect: allow, rule: small}}
   - {payload: {amount: "1"}, usage: {refunds/small/0: 20}, expect: {effect: require_approval, rule: small}}
 """
-    assert len(Policy.parse(text("[{count: 20, window: 1h}]") + cases).tests) == 2
+    assert len(parse_policy(text("[{count: 20, window: 1h}]") + cases).tests) == 2
     with pytest.raises(PolicyError, match="expected allow"):
-        Policy.parse(text("[{count: 20, window: 1h}]") + cases.replace("effect: require_approval", "effect: allow"))
+        parse_policy(text("[{count: 20, window: 1h}]") + cases.replace("effect: require_approval", "effect: allow"))
 
 
 @pytest.mark.parametrize(
@@ -219,7 +219,7 @@ tests:
 )
 def test_a_limit_that_cannot_be_kept_does_not_load(limit, path, reason):
     with pytest.raises(PolicyError) as refused:
-        Policy.parse(text(f"[{limit}]"))
+        parse_policy(text(f"[{limit}]"))
     assert refused.value.path == f"rules[0].{path}"
     assert reason in refused.value.reason
     assert refused.value.line == 8
@@ -227,12 +227,12 @@ def test_a_limit_that_cannot_be_kept_does_not_load(limit, path, reason):
 
 def test_a_block_rule_has_no_limits():
     with pytest.raises(PolicyError, match="nothing passes a block rule"):
-        Policy.parse(text("[{count: 5}]", effect="block"))
+        parse_policy(text("[{count: 5}]", effect="block"))
 
 
 def test_where_no_policy_matches_the_default_of_the_set_counts_and_never_allows():
     other = 'name: other\nmatch: {actions: ["other"]}\nrules: [{id: a, effect: allow}]\n'
-    policies = [Policy.parse(other)]
+    policies = [parse_policy(other)]
     intent = {"action": "x", "payload": {}, "agent": AGENT, "now": NOW}
     assert PolicySet(policies).evaluate(**intent).effect == "require_approval"
     assert PolicySet(policies, default="block").evaluate(**intent).effect == "block"

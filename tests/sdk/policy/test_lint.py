@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from zehrava.action_types import ActionType
-from zehrava.policy import Policy
+from zehrava.policy import Policy, parse_policy
 from zehrava.policy.linting import NOTE, WARNING, Finding, lint
 
 GALLERY = Path(__file__).parents[3] / "docs" / "policies"
@@ -42,7 +42,7 @@ def policy(*rules: Any, **more: Any) -> Policy:
     for index, rule in enumerate(rules):
         each = rule if isinstance(rule, dict) else {"effect": "block", **({"when": rule} if rule else {})}
         made.append({"id": f"r{index}", **each})
-    return Policy.parse(json.dumps({"name": "p", "match": {"actions": ["shop.refund"]}, "rules": made, **more}))
+    return parse_policy(json.dumps({"name": "p", "match": {"actions": ["shop.refund"]}, "rules": made, **more}))
 
 
 def found(findings: list[Finding], *, but: tuple[str, ...] = ("untested", "no-policy")) -> list[tuple[str, str, str]]:
@@ -329,13 +329,13 @@ def test_a_finding_says_where_it_stands() -> None:
     text = (
         "name: p\nmatch: {actions: [shop.refund]}\nrules:\n  - {id: a, effect: block}\n  - id: b\n    when: payload.x\n"
     )
-    (finding,) = [each for each in lint([Policy.parse(text + "    effect: allow\n")]) if each.code == "unreachable"]
+    (finding,) = [each for each in lint([parse_policy(text + "    effect: allow\n")]) if each.code == "unreachable"]
     assert (finding.policy, finding.path, finding.line, finding.column) == ("p", "rules[1].when", 6, 11)
     assert finding.document()["message"] == "never reached: rule 'a' above always decides"
 
 
 def test_the_policies_shown_in_the_documentation_need_no_warning() -> None:
-    policies = [Policy.parse(path.read_text()) for path in sorted(GALLERY.glob("*.yaml"))]
+    policies = [parse_policy(path.read_text()) for path in sorted(GALLERY.glob("*.yaml"))]
     read = [ActionType.parse(path.read_text()) for path in sorted((GALLERY / "action-types").glob("*.yaml"))]
     findings = lint(policies, {each.name: each for each in read})
     assert [each for each in findings if each.level == WARNING] == []
@@ -351,11 +351,11 @@ def test_a_thousand_rules_and_conditions_of_many_ways_stay_cheap() -> None:
 PROGRAM = """
 import json, sys
 from zehrava.action_types import ActionType
-from zehrava.policy import Policy
+from zehrava.policy import parse_policy
 from zehrava.policy.linting import lint
 policies, types = json.load(sys.stdin)
 read = [ActionType.parse(each) for each in types]
-found = lint([Policy.parse(each) for each in policies], {each.name: each for each in read}, {"finance": ["b", "a"]})
+found = lint([parse_policy(each) for each in policies], {each.name: each for each in read}, {"finance": ["b", "a"]})
 print(json.dumps([each.document() for each in found]))
 """
 

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
 from zehrava.action_types import ActionType
-from zehrava.policy import Policy
+from zehrava.policy import Policy, parse_policy
 from zehrava.policy.cases import NOW
 from zehrava.policy.conditions import EvaluationError, Reads
 from zehrava.policy.linting import Finding, lint
@@ -118,7 +118,7 @@ def policy_of(conditions: list[str | None]) -> Policy:
         for index, condition in enumerate(conditions)
     ]
     document = {"name": "p", "match": {"actions": [ACTION]}, "rules": rules, "default": "block"}
-    return Policy.parse(json.dumps(document))
+    return parse_policy(json.dumps(document))
 
 
 def outcomes(policy: Policy, values: Mapping[str, Any]) -> list[Any]:

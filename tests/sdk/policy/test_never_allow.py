@@ -14,7 +14,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zehrava.policy import Policy, PolicyError, PolicySet, Verdict
+from zehrava.policy import PolicyError, PolicySet, Verdict, parse_policy
 
 NOW = datetime.datetime(2026, 3, 7, 12, 0, tzinfo=datetime.UTC)
 AGENT = {
@@ -171,7 +171,7 @@ def worlds(draw: st.DrawFn, least: int = 0) -> tuple[list[dict[str, Any]], dict[
 
 
 def compiled(written: list[dict[str, Any]], default: str = ASK) -> PolicySet:
-    return PolicySet([Policy.parse(json.dumps(each)) for each in written], default=default)
+    return PolicySet([parse_policy(json.dumps(each)) for each in written], default=default)
 
 
 # --- how the documentation reads them ------------------------------------------------------------------------------
@@ -457,7 +457,7 @@ def test_a_document_with_something_wrong_in_it_is_refused_or_still_a_policy(
     else:
         holder[data.draw(st.text(max_size=4))] = holder[key] if change == "repeat" else holder.pop(key)
     try:
-        policies = PolicySet([Policy.parse(json.dumps(document, ensure_ascii=False))])
+        policies = PolicySet([parse_policy(json.dumps(document, ensure_ascii=False))])
     except PolicyError as error:
         assert error.line >= 1
         assert error.column >= 1

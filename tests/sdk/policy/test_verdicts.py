@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zehrava.policy import Policy, PolicyError, PolicySet, Verdict
+from zehrava.policy import PolicyError, PolicySet, Verdict, parse_policy
 
 NOW = datetime.datetime(2026, 3, 7, 12, 0, tzinfo=datetime.UTC)
 AGENT = {"name": "billing-1", "environment": "production"}
@@ -224,6 +224,6 @@ def test_two_policies_of_one_name_are_refused() -> None:
 
 
 def test_a_verdict_names_the_version_it_was_given() -> None:
-    policies = PolicySet([Policy.parse(policy("p", "allow"), version=12)])
+    policies = PolicySet([parse_policy(policy("p", "allow"), version=12)])
     assert ask(policies).version == 12
     assert policies.names == {"p"}

@@ -6,10 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from zehrava.action_types import ActionType
-from zehrava.policy import DocumentError, Fault, Policy
+from zehrava.policy import DocumentError, Fault, Policy, load_policy
 from zehrava.policy.cases import Case
 from zehrava.policy.cases import load as load_cases
-from zehrava.policy.evaluation import load
 from zehrava.policy.strict_yaml import MAX_BYTES
 
 from .output import Complaints
@@ -19,7 +18,7 @@ Read = TypeVar("Read")
 
 def read_policies(files: Sequence[str], complaints: Complaints) -> list[tuple[str, Policy]]:
     """The policies of these files, each with its file; two of one name are refused."""
-    return _unlike(_each(files, load, complaints), complaints)
+    return _unlike(_each(files, load_policy, complaints), complaints)
 
 
 def read_action_types(files: Sequence[str], complaints: Complaints) -> dict[str, ActionType]:

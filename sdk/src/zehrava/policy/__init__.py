@@ -1,10 +1,11 @@
 """The policy engine: strict documents, compiled CEL conditions, deterministic verdicts. No Django in it."""
 
-from .document import Policy, Rule
+from .document import load_policy, parse_policy
 from .errors import DocumentError, Fault, PolicyError
-from .evaluation import PolicySet
 from .limits import Limit, LimitError, Meter, Use
+from .policy_set import PolicySet
 from .requirements import Requirement
+from .rules import Policy, Rule
 from .verdicts import ALLOW, ASK, BLOCK, EFFECTS, Verdict
 
 __all__ = [
@@ -24,4 +25,6 @@ __all__ = [
     "Rule",
     "Use",
     "Verdict",
+    "load_policy",
+    "parse_policy",
 ]

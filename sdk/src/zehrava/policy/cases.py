@@ -14,8 +14,8 @@ from .strict_yaml import MAX_BYTES, join, read
 from .verdicts import ASK, DEFAULT_RULE, EFFECTS, Verdict
 
 if TYPE_CHECKING:
-    from .document import Policy
-    from .evaluation import PolicySet
+    from .evaluation import Evaluator
+    from .rules import Policy
 
 MAX_CASES = 500
 NOW = datetime.datetime(2026, 1, 1, 12, 0, tzinfo=datetime.UTC)
@@ -191,7 +191,7 @@ def _read_now(shape: Shape, value: Any, path: str) -> datetime.datetime:
     return now
 
 
-def run(policies: PolicySet, cases: Iterable[Case]) -> list[Failure]:
+def run(policies: Evaluator, cases: Iterable[Case]) -> list[Failure]:
     """The cases that come out differently, each evaluated against all policies together.
 
     Limits of which a case gives no ``usage`` count as unused.
@@ -199,7 +199,7 @@ def run(policies: PolicySet, cases: Iterable[Case]) -> list[Failure]:
     return [failure for case in cases if (failure := _run(policies, case))]
 
 
-def evaluate(policies: PolicySet, case: Case) -> Verdict:
+def evaluate(policies: Evaluator, case: Case) -> Verdict:
     """What the policies say about the intent of a case, completed from the match of the policy that it is about."""
     about = next((policy for policy in policies.policies if policy.name == case.about), None)
     intent = dict(case.intent)
@@ -213,7 +213,7 @@ def evaluate(policies: PolicySet, case: Case) -> Verdict:
     return policies.evaluate(**intent)
 
 
-def _run(policies: PolicySet, case: Case) -> Failure | None:
+def _run(policies: Evaluator, case: Case) -> Failure | None:
     expected = _expected(case)
     unusable = _unusable(policies, case)
     if unusable:
@@ -238,7 +238,7 @@ def _expected(case: Case) -> str:
     return expected if case.any_policy else f"{expected} of policy {case.policy or 'none'}"
 
 
-def _unusable(policies: PolicySet, case: Case) -> str:
+def _unusable(policies: Evaluator, case: Case) -> str:
     """Why a case cannot be run against these policies, or ""."""
     for name in (case.about, case.policy):
         if name is not None and name not in policies.names:

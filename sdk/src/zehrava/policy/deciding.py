@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from .conditions import Condition, EvaluationError, Surroundings
-from .document import Policy, Rule
 from .limits import LimitError, Use, plain
 from .requirements import Requirement
+from .rules import Policy, Rule
 from .shortcuts import Shortcut
 from .tracing import Trace
 from .verdicts import ALLOW, ASK, BLOCK, DEFAULT_RULE, Verdict

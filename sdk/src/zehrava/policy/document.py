@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from .approvals import read_approval
@@ -22,12 +21,13 @@ from .costs import (
     weight,
 )
 from .errors import MOST_ERRORS, DocumentError, Fault, PolicyError
-from .globs import compile_glob
-from .limits import Limit, read_limits
+from .evaluation import Evaluator
+from .limits import read_limits
 from .reasons import Template
 from .requirements import Requirement
+from .rules import Match, Policy, Rule
 from .shape import Shape
-from .strict_yaml import join, read
+from .strict_yaml import MAX_BYTES, join, read
 from .tokens import MAX_CHARACTERS
 from .verdicts import ASK, BLOCK, DEFAULT_RULE, EFFECTS
 
@@ -49,114 +49,59 @@ _RULE_KEYS = ("id", "when", "effect", "reason", "approval", "limits")
 _RULE_HINTS = {"expires_in": "expires_in belongs inside approval, or at the top of the policy"}
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """One rule: the first of a policy whose condition holds decides for that policy."""
+def parse_policy(text: str, *, version: int = 1) -> Policy:
+    """Read one policy and run its tests.
 
-    id: str
-    effect: str
-    condition: Condition | None = None
-    reason: Template | None = None
-    requirement: Requirement | None = None
-    limits: tuple[Limit, ...] = ()
+    Args:
+        text: the YAML document, at most 256 KiB.
+        version: the number to carry into verdicts; it is not part of the document.
 
-
-@dataclass(frozen=True, slots=True)
-class Match:
-    """Which intents a policy is for; None stands for all."""
-
-    actions: tuple[str, ...] | None = None
-    agents: tuple[str, ...] | None = None
-    environments: tuple[str, ...] | None = None
-    tags: tuple[str, ...] | None = None
-    _tests: Mapping[str, tuple[Callable[[str], bool], ...]] = field(default_factory=dict, repr=False, compare=False)
-
-    @classmethod
-    def of(cls, lists: dict[str, tuple[str, ...]]) -> Match:
-        tests = {
-            key: tuple(compile_glob(pattern) for pattern in patterns)
-            for key, patterns in lists.items()
-            if key != "actions"
-        }
-        return cls(**lists, _tests=tests)
-
-    def covers(self, *, name: Any, environment: Any, tags: Iterable[str] = ()) -> bool:
-        """Whether an agent of this name and environment is meant, with these tags; actions are looked up in the index.
-
-        Raises:
-            ValueError: when the agent does not say what the policy asks about: then nobody can tell.
-        """
-        return (
-            self._any(self.agents, "agents", name, "name")
-            and self._any(self.environments, "environments", environment, "environment")
-            and (self.tags is None or any(test(tag) for tag in tags for test in self._tests["tags"]))
-        )
-
-    def _any(self, patterns: tuple[str, ...] | None, key: str, value: Any, what: str) -> bool:
-        if patterns is None or "*" in patterns:
-            return True
-        if not isinstance(value, str):
-            raise ValueError(f"the agent has no {what}, so it cannot be told whether the policy applies")
-        return any(test(value) for test in self._tests[key])
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """A policy, ready to evaluate.
-
-    Attributes:
-        version: given by whoever stores it; it is not part of the document.
-        text: the document as it was read; ``digest`` is ``sha256:`` and the hex SHA-256 of its UTF-8 bytes.
-        expires_in: seconds an ask may wait where its rule says nothing, or None.
+    Raises:
+        PolicyError: with path, line, column and reason of everything found wrong.
     """
+    try:
+        document = read(text)
+    except DocumentError as error:
+        raise PolicyError(error.errors) from None
+    shape = Shape(document)
+    policy = _read_policy(shape, text, version)
+    if shape.faults or policy is None:
+        raise PolicyError(sorted(shape.faults, key=lambda fault: (fault.line, fault.column)))
+    _run_tests(policy)
+    return policy
 
-    name: str
-    version: int
-    text: str
-    digest: str
-    description: str
-    match: Match
-    rules: tuple[Rule, ...]
-    default: str
-    expires_in: int | None
-    tests: tuple[Case, ...] = ()
 
-    @classmethod
-    def parse(cls, text: str, *, version: int = 1) -> Policy:
-        """Read one policy and run its tests.
+def load_policy(path: str | Path) -> Policy:
+    """One policy from a file.
 
-        Args:
-            text: the YAML document, at most 256 KiB.
-            version: the number to carry into verdicts.
+    Raises:
+        PolicyError: when it is wrong; its attribute ``file`` is the path.
+        OSError: when it cannot be read.
+    """
+    try:
+        return parse_policy(read_text(path))
+    except DocumentError as error:
+        error.file = str(path)  # type: ignore[attr-defined]
+        raise
 
-        Raises:
-            PolicyError: with path, line, column and reason of everything found wrong.
-        """
-        try:
-            document = read(text)
-        except DocumentError as error:
-            raise PolicyError(error.errors) from None
-        shape = Shape(document)
-        policy = _read_policy(shape, text, version)
-        if shape.faults or policy is None:
-            raise PolicyError(sorted(shape.faults, key=lambda fault: (fault.line, fault.column)))
-        _run_tests(policy)
-        return policy
 
-    @property
-    def ask(self) -> Requirement:
-        """What an ask without ``approval`` requires."""
-        return Requirement(expires_in=self.expires_in)
+def read_text(path: str | Path) -> str:
+    """The text of a document file, no more of it than a document may have.
 
-    @property
-    def limit_names(self) -> list[str]:
-        """Its limits as ``usage`` calls them: ``policy/rule/0``."""
-        return [limit.name(self.name, rule.id) for rule in self.rules for limit in rule.limits]
-
-    @property
-    def reads_usage(self) -> bool:
-        """Whether a condition reads what is used of limits."""
-        return any(rule.condition and any(name == "usage" for name, _ in rule.condition.reads) for rule in self.rules)
+    Raises:
+        PolicyError: when it is too long or not UTF-8.
+        OSError: when it cannot be read.
+    """
+    with open(path, "rb") as file:
+        data = file.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise PolicyError(f"The document is longer than {MAX_BYTES // 1024} KiB; split it")
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        before = data[: error.start]
+        column = error.start - (before.rfind(b"\n") + 1) + 1
+        raise PolicyError(Fault("", "not UTF-8", before.count(b"\n") + 1, column)) from None
 
 
 def _read_policy(shape: Shape, text: str, version: int) -> Policy | None:
@@ -285,9 +230,7 @@ def read_template(shape: Shape, value: Any, path: str, roots: frozenset[str]) ->
 
 def _run_tests(policy: Policy) -> None:
     """Run the policy's own tests, up to ``MOST_ERRORS`` failures and as far as their work stays bounded."""
-    from .evaluation import PolicySet
-
-    policies = PolicySet([policy])
+    policies = Evaluator([policy])
     costs = [condition_cost(rule.condition.source) for rule in policy.rules if rule.condition]
     once = len(policy.rules) + len(policy.limit_names) + sum(each for each, _ in costs)
     per_weight = 1 + len(policy.match.tags or ()) + sum(each for _, each in costs)

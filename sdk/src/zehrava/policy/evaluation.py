@@ -5,17 +5,15 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from .conditions import EvaluationError, Reads, check_json, utc
 from .deciding import Prepared, Said, decide, join
-from .document import Policy
-from .errors import DocumentError, Fault, PolicyError
+from .errors import Fault, PolicyError
 from .globs import compile_glob
 from .limits import plain
 from .requirements import Requirement
-from .strict_yaml import MAX_BYTES
+from .rules import Policy
 from .verdicts import ASK, BLOCK, Verdict
 
 _AGENT = ("id", "name", "owner", "environment", "tier", "labels")
@@ -36,7 +34,7 @@ class _Candidates(NamedTuple):
     reads: Reads
 
 
-class PolicySet:
+class Evaluator:
     """Policies that decide together: block wins over require_approval, which wins over allow.
 
     Args:
@@ -68,25 +66,6 @@ class PolicySet:
         for policy in self.policies:
             self._index(policy)
         self._remembered: dict[tuple[str | None, ...], _Candidates] = {}
-
-    @classmethod
-    def parse(cls, *texts: str) -> PolicySet:
-        """Policies from YAML texts.
-
-        Raises:
-            PolicyError: for the first that is wrong.
-        """
-        return cls(Policy.parse(text) for text in texts)
-
-    @classmethod
-    def load(cls, *paths: str | Path) -> PolicySet:
-        """Policies from files.
-
-        Raises:
-            PolicyError: for the first that is wrong; its attribute ``file`` names the file.
-            OSError: when a file cannot be read.
-        """
-        return cls(load(path) for path in paths)
 
     def _index(self, policy: Policy) -> None:
         globs = []
@@ -225,39 +204,6 @@ def _covers(policy: Policy, name: Any, environment: Any) -> bool | None:
     except ValueError:
         return None
     return True if policy.match.tags is None else None
-
-
-def load(path: str | Path) -> Policy:
-    """One policy from a file.
-
-    Raises:
-        PolicyError: when it is wrong; its attribute ``file`` is the path.
-        OSError: when it cannot be read.
-    """
-    try:
-        return Policy.parse(read_text(path))
-    except DocumentError as error:
-        error.file = str(path)  # type: ignore[attr-defined]
-        raise
-
-
-def read_text(path: str | Path) -> str:
-    """The text of a document file, no more of it than a document may have.
-
-    Raises:
-        PolicyError: when it is too long or not UTF-8.
-        OSError: when it cannot be read.
-    """
-    with open(path, "rb") as file:
-        data = file.read(MAX_BYTES + 1)
-    if len(data) > MAX_BYTES:
-        raise PolicyError(f"The document is longer than {MAX_BYTES // 1024} KiB; split it")
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        before = data[: error.start]
-        column = error.start - (before.rfind(b"\n") + 1) + 1
-        raise PolicyError(Fault("", "not UTF-8", before.count(b"\n") + 1, column)) from None
 
 
 def _values(

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from .conditions import Condition, ConditionError, EvaluationError, Surroundings
-from .document import Policy, Rule
 from .limits import LimitError
 from .operands import shown
+from .rules import Policy, Rule
 from .verdicts import DEFAULT_RULE
 
 

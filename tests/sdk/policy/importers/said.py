@@ -6,7 +6,7 @@ import datetime
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from zehrava.policy import Policy, PolicySet, Verdict
+from zehrava.policy import PolicySet, Verdict, parse_policy
 from zehrava.policy.importers import Imported
 
 NOW = datetime.datetime(2026, 3, 7, 12, 0, tzinfo=datetime.UTC)
@@ -17,7 +17,7 @@ Importer = Callable[[str, str], Imported]
 
 def verdict(made: Imported, *, used: int = 0, agent: Mapping[str, Any] | None = None, **intent: Any) -> Verdict:
     """The verdict of the imported policy alone, with so many uses of every limit."""
-    policy = Policy.parse(made.document)
+    policy = parse_policy(made.document)
     usage = dict.fromkeys(policy.limit_names, used)
     whole = {"action": "a.b", "payload": {}, "usage": usage, "now": NOW, **intent}
     return PolicySet([policy]).evaluate(**whole, agent={**AGENT, **(agent or {})})

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.sdk.policy.importers.said import Importer, verdict
-from zehrava.policy import Policy, PolicyError, importers
+from zehrava.policy import PolicyError, importers, parse_policy
 from zehrava.policy.importers.cel import CannotSay
 from zehrava.policy.importers.patterns import GO, JAVASCRIPT, rewrite
 
@@ -57,7 +57,7 @@ def test_any_document_is_carried_over_or_refused_with_its_place(take: Importer, 
         except PolicyError as error:
             assert error.line >= 1 and error.column >= 1 and error.reason
         else:
-            assert Policy.parse(made.document).name == "p"
+            assert parse_policy(made.document).name == "p"
 
 
 GATE = st.fixed_dictionaries(
@@ -102,7 +102,7 @@ def test_any_proper_document_of_gate_is_carried_over(document: dict[str, Any]) -
     except PolicyError as error:
         assert "cannot be looked for" in error.reason or "must not be empty" in error.reason
     else:
-        assert Policy.parse(made.document)
+        assert parse_policy(made.document)
 
 
 PIECES = [

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.sdk.policy.importers.said import reasons, said, verdict
-from zehrava.policy import Policy, PolicyError
+from zehrava.policy import PolicyError, parse_policy
 from zehrava.policy.importers import gate
 
 ASK, BLOCK, ALLOW = "require_approval", "block", "allow"
@@ -216,7 +216,7 @@ def test_an_id_with_a_path_in_it_is_refused() -> None:
 )
 def test_the_name_of_the_file_is_the_name_of_the_policy(name: str, made: str) -> None:
     imported = gate("require_approval: always", name)
-    assert Policy.parse(imported.document).name == made
+    assert parse_policy(imported.document).name == made
 
 
 def test_a_name_that_had_to_change_is_told() -> None:

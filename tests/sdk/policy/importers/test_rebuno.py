@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.sdk.policy.importers.said import reasons, said, verdict
-from zehrava.policy import Policy, PolicyError
+from zehrava.policy import PolicyError, parse_policy
 from zehrava.policy.importers import rebuno
 
 ASK, BLOCK, ALLOW = "require_approval", "block", "allow"
@@ -263,7 +263,7 @@ def test_ids_and_reasons_are_cleaned_in_the_open() -> None:
         "  - {id: default, then: {decision: deny}}\n"
     )
     made = rebuno(source, "p")
-    assert [rule.id for rule in Policy.parse(made.document).rules] == ["odd-id", "default-2"]
+    assert [rule.id for rule in parse_policy(made.document).rules] == ["odd-id", "default-2"]
     assert verdict(made).reason == "a (b) c"
     assert [path for path, _ in reasons(made.notes)][:2] == ["rules[0].id", "rules[1].id"]
 

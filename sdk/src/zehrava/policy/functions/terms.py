@@ -279,8 +279,10 @@ def _reads_as(reading: _Reading, term: _Term, start: int) -> bool:
     if any(letters[start + at] not in allowed for at, allowed in term.exact):
         return False
     written = letters[start : start + len(term.needle)]
-    # A number is a number, whatever it looks like.
-    return term.is_number or any(map(str.isalpha, written)) or not any(map(str.isdigit, written))
+    # A number is a number, whatever it looks like, unless it is what the term says.
+    if term.is_number or written == term.letters:
+        return True
+    return any(map(str.isalpha, written)) or not any(map(str.isdigit, written))
 
 
 def _holds_together(reading: _Reading, term: _Term, start: int) -> bool:

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from ..approvals import MAX_SEATS
-from ..document import DEFAULT_RULE, MAX_RULES, Policy
+from ..document import DEFAULT_RULE, MAX_RULES, parse_policy
 from ..errors import PolicyError
 from ..requirements import DEFAULT_GROUP
 from ..verdicts import ALLOW, ASK, BLOCK
@@ -174,7 +174,7 @@ class Drafts:
             made["tests"] = tests
         text = to_yaml(made)
         try:
-            Policy.parse(text)
+            parse_policy(text)
         except PolicyError as error:
             raise self.source.refuse("", f"cannot be carried over: {error.path or 'it'} {error.reason}") from None
         return Imported(text, tuple(self.source.dropped), tuple(self.source.notes))

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from zehrava.action_types import ActionType
 
-from ..document import Policy
+from ..rules import Policy
 from ..strict_yaml import read
 from . import documents
 from .documents import Groups

@@ -7,11 +7,11 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from zehrava.action_types import ActionType
 
 from ..cases import evaluate
-from ..document import Policy, Rule
-from ..evaluation import PolicySet
+from ..evaluation import Evaluator
 from ..globs import compile_glob
 from ..reasons import parse_path
 from ..requirements import Requirement, Seat
+from ..rules import Policy, Rule
 from ..verdicts import ALLOW, ASK
 from .claims import Steps
 from .findings import NOTE, WARNING
@@ -196,7 +196,7 @@ def check_tests(policy: Policy) -> Iterator[Said]:
     if not policy.tests:
         yield "", NOTE, "untested", "has no tests: write down under `tests` what it must say"
         return
-    alone = PolicySet([policy])
+    alone = Evaluator([policy])
     decided = {evaluate(alone, case).rule for case in policy.tests}
     for index, rule in enumerate(policy.rules):
         if rule.id not in decided:

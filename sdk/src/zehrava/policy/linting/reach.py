@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from ..document import Policy, Rule
 from ..expressions import Has, Logical, Node, Ternary, Unary, parse
+from ..rules import Policy, Rule
 from ..verdicts import BLOCK
 from .claims import Way, constant, ways
 from .findings import NOTE, WARNING

@@ -15,9 +15,9 @@ from typing import Any
 from zehrava.action_types import ActionType
 
 from ..cases import NOW, example_agent
-from ..document import Policy
-from ..evaluation import PolicySet
+from ..evaluation import Evaluator
 from ..expressions import Binary, Call, ListOf, Node, Unary
+from ..rules import Policy
 from ..verdicts import BLOCK
 from .claims import Steps, constant, path_text, steps, term
 from .findings import NOTE
@@ -61,7 +61,7 @@ def check_missing(policy: Policy, nodes: list[Node | None], worlds: list[World])
 def _failures(
     policy: Policy, nodes: list[Node | None], action_type: ActionType, schema: Schema
 ) -> Iterator[tuple[int, Steps]]:
-    alone = PolicySet([policy])
+    alone = Evaluator([policy])
     places = {rule.id: index for index, rule in enumerate(policy.rules)}
     agent = example_agent(policy)
     tags = [policy.match.tags[0].replace("*", "example")] if policy.match.tags else []

@@ -9,9 +9,9 @@ from typing import Any
 from zehrava.action_types import ActionType
 
 from ..conditions import Condition, ConditionError, EvaluationError, Reads
-from ..document import Policy
 from ..expressions import Path
 from ..globs import compile_glob
+from ..rules import Policy
 from .claims import Claim, Steps, Term, own_values, path_text, steps, text
 from .schemas import Schema
 from .values import Span, Values, anything, describe, meet, of_kinds, points
