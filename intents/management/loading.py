@@ -18,6 +18,7 @@ from intents.models import ActionType, Policy, PolicyVersion
 from zehrava.policy import PolicySet
 from zehrava.policy import cases as case_files
 from zehrava.policy.errors import DocumentError
+from zehrava.policy.running import run
 from zehrava.policy.strict_yaml import MAX_BYTES
 from zehrava.problems import Problem
 
@@ -176,7 +177,7 @@ def _refuse_failing(texts: dict[str, tuple[Path, str]], files: Iterable[Path]) -
         kept = [policy for policy in in_force.current().policies.policies if policy.name not in texts]
         loaded = [documents.parse_policy(text) for _, text in texts.values()]
         policies = PolicySet([*kept, *loaded], default=settings.ZEHRAVA_DEFAULT_EFFECT)
-        faults = [str(failure) for failure in case_files.run(policies, all_cases)]
+        faults = [str(failure) for failure in run(policies, all_cases)]
     if faults:
         raise CommandError("\n".join([*map(_printable, faults), "Nothing was stored."]))
 

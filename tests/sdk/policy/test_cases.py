@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from zehrava.policy import PolicyError, PolicySet, cases, parse_policy
+from zehrava.policy.running import run
 
 REFUNDS = """\
 name: refunds
@@ -40,7 +41,7 @@ tests:
   - {payload: {n: 1}, usage: {refunds/small/0: 2}, expect: {effect: require_approval, rule: small}}
   - {payload: {n: 1}, action: mail.send, expect: {effect: allow, policy: freeze, rule: default}}
 """
-    assert cases.run(both(), cases.parse(text)) == []
+    assert run(both(), cases.parse(text)) == []
 
 
 def test_a_case_that_fails_says_where_it_stands_what_was_expected_and_what_was_said() -> None:
@@ -53,7 +54,7 @@ tests:
     expect: {effect: block, rule: large}
   - {payload: {n: 9}, expect: {effect: require_approval, policy: freeze}}
 """
-    first, second = cases.run(both(), cases.parse(text, file="shop.yaml"))
+    first, second = run(both(), cases.parse(text, file="shop.yaml"))
     assert str(first).startswith(
         "shop.yaml:4:5: tests[1]: expected block by rule large, got require_approval by rule large of policy refunds ("
     )
@@ -64,7 +65,7 @@ tests:
 
 def test_a_case_without_a_policy_says_its_action() -> None:
     text = "tests: [{action: mail.send, payload: {}, expect: {effect: allow, rule: default}}]\n"
-    assert cases.run(both(), cases.parse(text)) == []
+    assert run(both(), cases.parse(text)) == []
     with pytest.raises(cases.CaseError) as caught:
         cases.parse("tests:\n  - {payload: {}, expect: {effect: allow}}\n")
     assert (caught.value.path, caught.value.line) == ("tests[0].action", 2)
@@ -86,7 +87,7 @@ def test_a_case_without_a_policy_says_its_action() -> None:
     ],
 )
 def test_a_case_about_what_does_not_exist_fails(text: str, says: str) -> None:
-    (failure,) = cases.run(both(), cases.parse(text))
+    (failure,) = run(both(), cases.parse(text))
     assert says in failure.reason
 
 

@@ -6,8 +6,8 @@ import argparse
 from typing import Any
 
 from zehrava.policy import PolicySet
-from zehrava.policy.cases import Failure
-from zehrava.policy.cases import run as run_cases
+from zehrava.policy.running import Failure
+from zehrava.policy.running import run as run_cases
 
 from .output import Complaints, complain, count, say, say_json
 from .reading import read_cases, read_policies

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .approvals import read_approval
-from .cases import Case, read_cases, run
+from .cases import Case, read_cases
 from .conditions import Condition, ConditionError
 from .costs import (
     MAX_CASE_COST,
@@ -26,6 +26,7 @@ from .limits import read_limits
 from .reasons import Template
 from .requirements import Requirement
 from .rules import Match, Policy, Rule
+from .running import run
 from .shape import Shape
 from .strict_yaml import MAX_BYTES, join, read
 from .tokens import MAX_CHARACTERS

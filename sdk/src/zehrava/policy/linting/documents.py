@@ -6,12 +6,12 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from zehrava.action_types import ActionType
 
-from ..cases import evaluate
 from ..evaluation import Evaluator
 from ..globs import compile_glob
 from ..reasons import parse_path
 from ..requirements import Requirement, Seat
 from ..rules import Policy, Rule
+from ..running import evaluate
 from ..verdicts import ALLOW, ASK
 from .claims import Steps
 from .findings import NOTE, WARNING

@@ -14,10 +14,11 @@ from typing import Any
 
 from zehrava.action_types import ActionType
 
-from ..cases import NOW, example_agent
+from ..cases import NOW
 from ..evaluation import Evaluator
 from ..expressions import Binary, Call, ListOf, Node, Unary
 from ..rules import Policy
+from ..running import example_agent
 from ..verdicts import BLOCK
 from .claims import Steps, constant, path_text, steps, term
 from .findings import NOTE
