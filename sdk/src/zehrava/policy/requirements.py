@@ -59,15 +59,16 @@ class Requirement:
         """All of them at once, each at its strictest.
 
         Per group the largest count; every alternative and every order; the smallest number of rejections; the shortest
-        expiry, and what whoever's time is over first says about it.
+        expiry. Others are asked in time or at its end only where every part would have it so: a step of one policy
+        gives nobody a say in what another asks for. Reminders are all kept.
         """
         parts = list(requirements)
         if len(parts) == 1:
             return parts[0]
         expiries = [part.expires_in for part in parts if part.expires_in is not None]
         expires_in = min(expiries, default=None)
-        first = [part for part in parts if part.expires_in == expires_in]
-        escalates = all(part.escalate_to for part in first)
+        escalates = all(part.escalate_to for part in parts)
+        steps = {step for part in parts for step in part.escalation}
         return Requirement(
             groups=_largest(seat for part in parts for seat in part.groups),
             expires_in=expires_in,
@@ -75,11 +76,12 @@ class Requirement:
             in_order=tuple(sorted({each for part in parts for each in part.in_order})),
             step_up=any(part.step_up for part in parts),
             rejections=min((part.rejections for part in parts), default=1),
-            escalate_to=_largest(seat for part in first for seat in part.escalate_to) if escalates else (),
+            escalate_to=_largest(seat for part in parts for seat in part.escalate_to) if escalates else (),
             escalation=tuple(
                 step
-                for step in sorted({step for part in parts for step in part.escalation})
-                if expires_in is None or step.after < expires_in
+                for step in sorted(steps)
+                if (expires_in is None or step.after < expires_in)
+                and (step.do == REMIND or all(step in part.escalation for part in parts))
             ),
         )
 
