@@ -12,6 +12,7 @@ from contextlib import suppress
 import pytest
 
 from tests.portal import ROOT, Portal, free_port
+from zehrava_site.serving.__main__ import hold
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(240)]
 
@@ -97,6 +98,18 @@ def test_it_says_where_it_is_brings_back_what_dies_and_leaves_nothing(run):
     assert not [pid for name in first for pid in portal.pids(name) if alive(pid)]
 
 
+def test_nobody_else_gets_its_port_while_its_web_server_is_down(run):
+    portal = run()
+    portal.until(lambda: "answers at" in portal.said())
+    os.kill(portal.pids("web")[0], signal.SIGSTOP)  # nothing accepts now, and nothing starts another
+    for pid in [int(found) for found in re.findall(r"Spawning worker-\d with PID: (\d+)", portal.said())]:
+        os.kill(pid, signal.SIGKILL)
+    second = run(portal.port)
+    assert second.process.wait(60) == 1
+    assert "Address already in use" in second.said()
+    assert "database" not in second.said()
+
+
 def test_no_process_outlives_it_even_when_it_is_killed(run):
     portal = run()
     portal.until(lambda: "answers at" in portal.said())
@@ -114,3 +127,23 @@ def test_a_port_that_is_taken_is_said_before_anything_starts(run):
     assert "Address already in use" in portal.said()
     assert "PORT=" in portal.said()
     assert "database" not in portal.said()
+
+
+def test_a_held_port_is_not_had_twice_and_is_shared_with_a_web_server_that_may():
+    port = free_port()
+    held, _ = hold("127.0.0.1", port)
+    with held:
+        assert hold("127.0.0.1", port) == (None, "Address already in use")
+        with socket.socket() as web:
+            for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT):
+                web.setsockopt(socket.SOL_SOCKET, option, 1)
+            web.bind(("127.0.0.1", port))
+            web.listen()
+            # Every connection reaches the one that listens.
+            for _ in range(20):
+                with socket.create_connection(("127.0.0.1", port), timeout=2):
+                    web.accept()[0].close()
+    # Connections that are not quite over do not keep the next portal waiting.
+    again, reason = hold("127.0.0.1", port)
+    assert again, reason
+    again.close()

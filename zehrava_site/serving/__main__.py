@@ -29,7 +29,8 @@ def main() -> int:
     os.umask(0o077)
     address = f"http://{f'[{wanted.host}]' if ':' in wanted.host else wanted.host}:{wanted.port}"
 
-    if reason := cannot_listen(wanted.host, wanted.port):
+    held, reason = hold(wanted.host, wanted.port)
+    if held is None:
         say(f"Cannot serve on {wanted.host}:{wanted.port}: {reason}. Choose another port: make run PORT=8010")
         return 1
     os.environ.setdefault("ZEHRAVA_BASE_URL", address)
@@ -147,16 +148,23 @@ def framed(lines: list[str]) -> str:
     return "\n".join(["", edge, *(f"| {line:{width}} |" for line in lines), edge, ""])
 
 
-def cannot_listen(host: str, port: int) -> str | None:
-    """Why nothing can listen there; None where it can."""
+def hold(host: str, port: int) -> tuple[socket.socket | None, str]:
+    """A socket that keeps everybody but our own web server from this port, or None and why it cannot be had.
+
+    It never listens. The web server shares the port with it, also after it was started again; a second portal, which
+    would share it just as well and answer every other request, does not get this far.
+    """
     try:
         family, kind, protocol, _, where = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind, protocol) as attempt:
             attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             attempt.bind(where)
+        held = socket.socket(family, kind, protocol)
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        held.bind(where)
     except (OSError, OverflowError) as error:
-        return getattr(error, "strerror", None) or str(error)
-    return None
+        return None, getattr(error, "strerror", None) or str(error)
+    return held, ""
 
 
 def answers(url: str) -> bool:
