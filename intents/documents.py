@@ -13,7 +13,7 @@ from django.db import IntegrityError, transaction
 
 from audit import clock, ledger
 from audit.actors import Actor
-from intents import executors, in_force
+from intents import executors, in_force, shadowing
 from intents.models import ActionType, ActionTypeVersion, Policy, PolicyVersion
 from zehrava import action_types, canonical, ids, policy
 from zehrava.action_types import ActionTypeError
@@ -116,7 +116,8 @@ def move_policy(
     """
     if version is not None:
         parse_policy(version.text, version=version.number)
-    return _point_at(stored, version, "policy.activated" if version else "policy.disabled", by=by, more=facts)
+    moved = _point_at(stored, version, "policy.activated" if version else "policy.disabled", by=by, more=facts)
+    return shadowing.stop_activated(moved, by=by)
 
 
 @transaction.atomic

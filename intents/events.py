@@ -19,7 +19,7 @@ ledger.register(
         "policy.activation_refused": "A second person refused a change of a policy.",
         "policy.disabled": "A policy is no longer in force.",
         "policy.shadow_started": "A version of a policy is judged beside the active set, without any say.",
-        "policy.shadow_stopped": "A version of a policy is no longer in shadow; its counts.",
+        "policy.shadow_stopped": "A version left shadow: taken out of it, or come into force; its counts.",
         "backtest.requested": "Somebody asked what a version of a policy would have changed in past intents.",
         "backtest.finished": "A backtest came to its end; its counts and the digest of its differences.",
         "backtest.cancelled": "Somebody stopped a backtest; what it had found so far.",

@@ -155,8 +155,8 @@ class ProvingPages(GovernedAdmin):
             )
         try:
             shadowing.start(version, by=person(request))
-        except DocumentError as error:
-            self.message_user(request, f"v{version.number} cannot be read any more: {error}", messages.ERROR)
+        except (Problem, DocumentError) as error:
+            self.message_user(request, _why_not(version.number, error), messages.ERROR)
         else:
             self.message_user(request, f"{version} is in shadow from now on.", messages.SUCCESS)
         return HttpResponseRedirect(self.page(policy.pk, "shadow"))
@@ -210,7 +210,7 @@ class ProvingPages(GovernedAdmin):
         try:
             return backtesting.request(version, days=days, by=person(request), user=request.user)  # type: ignore[arg-type]
         except (Problem, DocumentError) as error:
-            form.add_error(None, error.detail if isinstance(error, Problem) else f"v{number} cannot be read: {error}")
+            form.add_error(None, _why_not(number, error))
             return None
 
     def backtest(self, request: HttpRequest, object_id: str, backtest_id: int) -> HttpResponse:
@@ -310,6 +310,10 @@ class ProvingPages(GovernedAdmin):
     def _page(self, request: HttpRequest, name: str, policy: Policy, **context: Any) -> HttpResponse:
         template = f"admin/intents/proving/{name}.html"
         return self.show(request, template, policy, may_prove=may_prove(request.user), **context)
+
+
+def _why_not(number: int, error: Problem | DocumentError) -> str:
+    return error.detail if isinstance(error, Problem) else f"v{number} cannot be read any more: {error}"
 
 
 def _left(backtest: Backtest, now: datetime) -> str:

@@ -17,10 +17,12 @@ from django.db.models import Count, Exists, OuterRef, QuerySet
 
 from audit import clock, inserting, ledger
 from audit.actors import Actor
-from intents import documents, in_force, limits, proving
+from intents import in_force, limits, proving
 from intents.in_force import Shadow
 from intents.judging import Facts, Judgement, judge
 from intents.models import Change, Intent, Policy, PolicyVersion, ShadowVerdict
+from zehrava.policy import parse_policy
+from zehrava.problems import Problem
 
 logger = logging.getLogger(__name__)
 
@@ -31,10 +33,13 @@ DROPPED_AT_ONCE = 5_000
 def start(version: PolicyVersion, *, by: Actor) -> Policy:
     """Put a version in shadow, instead of the one that is. Putting it there again changes nothing.
 
-    Raises PolicyError for a version that this portal can no longer read.
+    Raises PolicyError for a version that this portal can no longer read, and Problem `conflict` for the one in force:
+    it cannot differ from itself.
     """
-    documents.parse_policy(version.text, version=version.number)
+    parse_policy(version.text, version=version.number)
     policy = Policy.objects.select_for_update().get(pk=version.policy_id)
+    if policy.active_id == version.pk:
+        raise Problem("conflict", f"v{version.number} is in force: in shadow it could say nothing else.")
     if policy.shadow_id == version.pk:
         return policy
     facts = {"version": version.number, "digest": version.digest, "instead_of": _number(policy)}
@@ -45,10 +50,26 @@ def start(version: PolicyVersion, *, by: Actor) -> Policy:
 def stop(policy: Policy, *, by: Actor) -> Policy:
     """Take what is in shadow out of it; what it would have said stays to be read for a while."""
     policy = Policy.objects.select_for_update().get(pk=policy.pk)
+    return _stop(policy, by=by)
+
+
+def stop_activated(policy: Policy, *, by: Actor) -> Policy:
+    """The same, where what is in shadow has just come into force: it could no longer differ from what decides.
+
+    For whoever moved the pointer of the policy, in that transaction and with its row locked.
+    """
+    if policy.active_id is None or policy.shadow_id != policy.active_id:
+        return policy
+    return _stop(policy, by=by, activated=True)
+
+
+def _stop(policy: Policy, *, by: Actor, activated: bool = False) -> Policy:
     if policy.shadow is None:
         return policy
     found = figures(policy.shadow, since=policy.shadow_since)
     facts = {"version": policy.shadow.number, "digest": policy.shadow.digest, "counts": found["counts"]}
+    if activated:
+        facts["activated"] = True
     return _point_at(policy, None, None, "policy.shadow_stopped", by=by, facts=facts)
 
 

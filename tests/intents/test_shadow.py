@@ -6,16 +6,18 @@ import json
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Permission
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from audit.actors import Actor
 from audit.models import Event
-from intents import in_force, shadowing
-from intents.documents import save_policy
+from intents import activation, in_force, shadowing
+from intents.documents import activate_version, save_policy
 from intents.models import Intent, LimitUse, Policy, PolicyVersion, ShadowVerdict
-from tests.factories import ARRANGER, in_force_as, load_policy, make_agent, make_intent
+from tests.factories import ARRANGER, in_force_as, load_policy, make_agent, make_intent, make_user
 from zehrava.policy.errors import PolicyError
+from zehrava.problems import Problem
 
 pytestmark = pytest.mark.django_db
 
@@ -233,6 +235,66 @@ def test_starting_and_stopping_are_in_the_ledger_with_who_and_what(key):
     assert json.loads(stopped.line)["facts"]["counts"] == {"allowed": 1}
     assert ShadowVerdict.objects.count() == 1
     assert [row.shadow_id for row in Policy.history.order_by("history_id")][-2:] == [version.pk, None]
+
+
+@pytest.mark.parametrize("by_two", [False, True])
+def test_a_version_that_comes_into_force_leaves_shadow_in_the_same_act(key, by_two, settings):
+    load_policy(ASKS)
+    version = shadow(ALLOWS_SMALL)
+    refund(key)
+
+    if by_two:
+        settings.ZEHRAVA_POLICY_SECOND_PERSON = True
+        asks, confirms = (make_user(name, "policy_authors", "administrators") for name in ("ann", "bob"))
+        for each in (asks, confirms):
+            each.user_permissions.set(Permission.objects.filter(codename="activate_policy"))
+        request = activation.ask(version.policy, version, by=asks, reason="Small ones may pass")
+        assert Policy.objects.get().shadow_id == version.pk
+        activation.confirm(request, by=confirms, digest=version.digest)
+    else:
+        activate_version(version, by=ARRANGER)
+    refund(key)
+
+    policy = Policy.objects.get()
+    assert (policy.active_id, policy.shadow_id, policy.shadow_since) == (version.pk, None, None)
+    assert Policy.history.first().shadow_id is None
+    assert ShadowVerdict.objects.count() == 1, "nothing is compared with itself"
+    stopped = json.loads(Event.objects.get(type="policy.shadow_stopped").line)["facts"]
+    assert stopped == {"version": 2, "digest": version.digest, "counts": {"allowed": 1}, "activated": True}
+
+
+def test_a_shadow_that_cannot_be_ended_keeps_the_version_out_of_force(key, monkeypatch):
+    load_policy(ASKS)
+    version = shadow(ALLOWS_SMALL)
+
+    def fails(*_: Any, **__: Any) -> None:
+        raise RuntimeError("broken on purpose")
+
+    monkeypatch.setattr("intents.shadowing.figures", fails)
+    with pytest.raises(RuntimeError):
+        activate_version(version, by=ARRANGER)
+
+    policy = Policy.objects.get()
+    assert (policy.active.number, policy.shadow_id) == (1, version.pk)
+    assert Event.objects.filter(type="policy.activated").count() == 1
+
+
+def test_activating_another_version_leaves_what_is_in_shadow_there(key):
+    load_policy(ASKS)
+    version = shadow(ALLOWS_SMALL)
+
+    load_policy(ASKS.replace("finance", "security"))
+
+    assert Policy.objects.get().shadow_id == version.pk
+
+
+def test_what_is_in_force_is_not_put_in_shadow():
+    load_policy(ASKS)
+
+    with pytest.raises(Problem, match="is in force"):
+        shadowing.start(Policy.objects.get().active, by=ARRANGER)
+
+    assert Policy.objects.get().shadow_id is None
 
 
 def test_another_version_takes_the_place_of_the_one_in_shadow(key):
