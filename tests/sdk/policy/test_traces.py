@@ -26,9 +26,12 @@ def verdict(condition: str, payload: Any, **more: Any) -> Verdict:
 
 
 def shown(condition: str, payload: Any, **more: Any) -> list[tuple[str, Any]]:
-    """Each operand of the one rule, with its value or its error."""
+    """Each operand of the one rule, with its value, its error, or "-" where it was not looked at."""
     operands = verdict(condition, payload, **more).trace[0]["operands"]
-    return [(operand["expression"], operand.get("value", operand.get("error"))) for operand in operands]
+    return [
+        (operand["expression"], "-" if operand.get("skipped") else operand.get("value", operand.get("error")))
+        for operand in operands
+    ]
 
 
 @pytest.mark.parametrize(
@@ -57,8 +60,7 @@ def shown(condition: str, payload: Any, **more: Any) -> list[tuple[str, Any]]:
             {},
             [
                 ("has(payload.a)", False),
-                ("payload.a > 1", "there is no 'a'"),
-                ("payload.a", "there is no 'a'"),
+                ("payload.a > 1", "-"),
             ],
         ),
         ("payload.l.all(x, x.n > 0)", {"l": [{"n": 1}]}, [("payload.l", [{"n": 1}])]),
@@ -71,8 +73,7 @@ def shown(condition: str, payload: Any, **more: Any) -> list[tuple[str, Any]]:
             'payload.a.startsWith("x") || payload.b',
             {"a": 5, "b": True},
             [
-                ('payload.a.startsWith("x")', "startsWith() cannot be called on a value of this kind"),
-                ("payload.a", 5),
+                ('payload.a.startsWith("x")', "-"),
                 ("payload.b", True),
             ],
         ),
@@ -96,7 +97,81 @@ def shown(condition: str, payload: Any, **more: Any) -> list[tuple[str, Any]]:
     ],
 )
 def test_each_operand_is_shown_with_its_value(condition: str, payload: Any, expected: list[tuple[str, Any]]) -> None:
+    found = shown(condition, payload)
+    assert expected == (found if not found or expected[0][0] == condition else found[1:])
+
+
+WHY = [
+    # the condition, the payload, whether it holds, and what each part gave
+    (
+        'amount(payload.amount) > amount("500")', {"amount": "6"}, False,
+        [
+            ('amount(payload.amount) > amount("500")', False),
+            ("amount(payload.amount)", "6"),
+            ("payload.amount", "6"),
+        ],
+    ),
+    (
+        'has(payload.country) && payload.country in ["KP"] || payload.vip', {"vip": True}, True,
+        [
+            ('has(payload.country) && payload.country in ["KP"] || payload.vip', True),
+            ('has(payload.country) && payload.country in ["KP"]', False),
+            ("has(payload.country)", False),
+            ('payload.country in ["KP"]', "-"),
+            ("payload.vip", True),
+        ],
+    ),
+    (
+        "payload.gone > 1 && payload.b", {"b": False}, False,
+        [("payload.gone > 1 && payload.b", False), ("payload.gone > 1", "-"), ("payload.b", False)],
+    ),
+    (
+        "(payload.gone > 1 && payload.b) || payload.gone > 2", {"b": False}, "error",
+        [
+            ("(payload.gone > 1 && payload.b) || payload.gone > 2", "there is no 'gone'"),
+            ("payload.gone > 1 && payload.b", False),
+            ("payload.gone > 1", "-"),
+            ("payload.gone", "there is no 'gone'"),
+            ("payload.b", False),
+            ("payload.gone > 2", "there is no 'gone'"),
+        ],
+    ),
+    (
+        "!(has(payload.a) && payload.a == 1)", {}, True,
+        [
+            ("!(has(payload.a) && payload.a == 1)", True),
+            ("has(payload.a) && payload.a == 1", False),
+            ("has(payload.a)", False),
+            ("payload.a == 1", "-"),
+        ],
+    ),
+    (
+        "has(payload.a) ? payload.a == 1 : payload.b == 2", {"b": 2}, True,
+        [
+            ("has(payload.a) ? payload.a == 1 : payload.b == 2", True),
+            ("has(payload.a)", False),
+            ("payload.a == 1", "-"),
+            ("payload.b == 2", True),
+            ("payload.b", 2),
+        ],
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("condition", "payload", "held", "expected"), WHY)
+def test_a_trace_says_the_condition_then_what_each_part_gave_and_only_what_decided_is_an_error(
+    condition: str, payload: Any, held: Any, expected: list[tuple[str, Any]]
+) -> None:
+    entry = verdict(condition, payload).trace[0]
+    assert (entry["when"], entry["held"]) == (condition, held)
     assert shown(condition, payload) == expected
+
+
+def test_a_rule_without_a_condition_and_the_default_have_none_in_the_trace() -> None:
+    found = policies({"when": "payload.a == 1"}).evaluate(action="x.y", payload={"a": 2}, agent=AGENT, now=NOW)
+    assert [entry["when"] for entry in found.trace] == ["payload.a == 1", None]
+    found = policies({}).evaluate(action="x.y", payload={}, agent=AGENT, now=NOW)
+    assert [entry["when"] for entry in found.trace] == [None]
 
 
 @pytest.mark.parametrize(
@@ -108,7 +183,7 @@ def test_each_operand_is_shown_with_its_value(condition: str, payload: Any, expe
     ],
 )
 def test_a_long_value_is_cut_and_says_so(value: Any, cut: str) -> None:
-    ((_, said),) = shown("payload.a == 1", {"a": value})
+    _, (_, said) = shown("payload.a == 1", {"a": value})
     assert isinstance(said, str)
     assert said.startswith(cut)
     assert said.endswith("characters)")
@@ -144,11 +219,25 @@ def test_the_trace_shows_the_limits_of_the_rule_that_held() -> None:
     assert "payload.amount cannot be summed" in unknown["error"]
 
 
+def test_after_a_rule_that_failed_the_trace_shows_the_rules_that_say_who_else_is_asked() -> None:
+    rules = (
+        {"when": "payload.gone == 1"},
+        {"when": "payload.a == 1"},
+        {"when": "payload.a == 2", "effect": "require_approval"},
+        {"when": "payload.a == 3"},
+    )
+    found = policies(*rules).evaluate(action="x.y", payload={"a": 2}, agent=AGENT, now=NOW)
+    assert [(entry["rule"], entry["held"]) for entry in found.trace] == [("r0", "error"), ("r1", False), ("r2", True)]
+    blocked = policies(rules[0], {"when": "payload.gone == 2", "effect": "block"}, rules[2])
+    found = blocked.evaluate(action="x.y", payload={"a": 2}, agent=AGENT, now=NOW)
+    assert [(entry["rule"], entry["held"]) for entry in found.trace] == [("r0", "error"), ("r1", "error")]
+
+
 def test_limits_are_not_shown_where_the_condition_failed() -> None:
     found = policies({"when": "payload.gone == 1", "limits": [{"count": 2}]}).evaluate(
         action="x.y", payload={}, agent=AGENT, now=NOW, usage={"p/r0/0": 1}
     )
-    assert [(entry["held"], entry["limits"]) for entry in found.trace] == [("error", [])]
+    assert [(entry["held"], entry["limits"]) for entry in found.trace] == [("error", []), (True, [])]
 
 
 def test_a_plain_evaluation_works_out_no_trace(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,7 +261,7 @@ def test_the_trace_shows_only_what_the_condition_could_read() -> None:
 
 def test_a_condition_that_cannot_be_evaluated_is_still_explained() -> None:
     found = verdict('payload.a > 1 && payload.b == "x"', {"a": "5", "b": "x"})
-    (entry,) = found.trace
+    entry = found.trace[0]
     assert (entry["held"], entry["error"]) == ("error", "values of different kinds cannot be compared or combined")
     assert {"expression": "payload.a", "value": "5"} in entry["operands"]
     assert {"expression": "payload.b", "value": "x"} in entry["operands"]
@@ -210,6 +299,9 @@ CONDITIONS = st.recursive(
 )
 
 
+FAILED_BLOCK = ("error", "block")
+
+
 @settings(max_examples=300, deadline=None)
 @given(st.lists(CONDITIONS, min_size=1, max_size=3), st.dictionaries(st.sampled_from("abcdx"), JSON) | JSON, JSON)
 def test_every_trace_is_small_json_and_agrees_with_the_verdict(conditions: list[str], payload: Any, claim: Any) -> None:
@@ -227,11 +319,11 @@ def test_every_trace_is_small_json_and_agrees_with_the_verdict(conditions: list[
     if not found.trace:
         assert found.rule is None
         return
-    last = found.trace[-1]
-    assert (last["policy"], last["rule"]) == (found.policy, found.rule)
-    assert last["held"] in (True, "error")
-    assert (last["held"] is True) == ("could not be evaluated" not in found.reason)
+    decided = next(entry for entry in found.trace if entry["held"] is not False)
+    assert (decided["policy"], decided["rule"]) == (found.policy, found.rule)
+    assert (decided["held"] is True) == ("could not be evaluated" not in found.reason)
+    ends = [entry for entry in found.trace if entry["held"] is True or (entry["held"], entry["effect"]) == FAILED_BLOCK]
+    assert ends == [found.trace[-1]]
     for entry in found.trace:
-        assert entry["held"] is False or entry is last
         for operand in entry["operands"]:
             assert len(json.dumps(operand.get("value", ""), ensure_ascii=False)) < 3_000

@@ -154,7 +154,8 @@ class Condition:
     @cached_property
     def operands(self) -> tuple[tuple[str, Condition | ConditionError], ...]:
         """The parts that explain it, each with its text; compiled when first asked for."""
-        return tuple((node.source, self._part(node.source)) for node in operands(self.tree))
+        parts = operands(self.tree)
+        return tuple((node.source, self if node is self.tree else self._part(node.source)) for node in parts)
 
     def _part(self, source: str) -> Condition | ConditionError:
         try:

@@ -6,7 +6,7 @@ import datetime
 import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -21,15 +21,55 @@ _COMPLEMENT = str.maketrans("0123456789", "9876543210")
 def operands(tree: Node) -> tuple[Node, ...]:
     """The parts whose values explain a condition, in the order of the text, what holds others first.
 
-    Both sides of comparisons and of ``in``, receivers and arguments of calls, the parts of ``&&``, ``||`` and ``!``,
-    and what is walked over. Not what is written out, nor what lies inside a walk.
+    The condition as a whole, both sides of comparisons and of ``in``, receivers and arguments of calls, the parts of
+    ``&&``, ``||`` and ``!``, and what is walked over. Not what is written out, nor what lies inside a walk.
     """
     found: dict[str, Node] = {}
-    atoms = (Path, Has, Member, Index, Call)
-    for node in ([tree] if isinstance(tree, atoms) else []) + list(_inner(tree)):
+    for node in (tree, *_inner(tree)):
         if any(isinstance(part, Path) for part in node.walk()):
             found.setdefault(node.source, node)
     return tuple(sorted(found.values(), key=lambda node: (node.start, -node.end)))
+
+
+class _Nothing:
+    """What a part gives that has no value."""
+
+
+NOTHING = _Nothing()
+
+
+def looked_at(tree: Node, values: Mapping[str, Any]) -> frozenset[str]:
+    """The parts, by their text, that a condition depends on: not those beside a part that settles an ``&&`` or ``||``.
+
+    What settles it need not stand first: ``a && b`` is false where either is, even if the other has no value.
+
+    Args:
+        values: what each of ``operands`` gives; ``NOTHING`` where it gives nothing.
+    """
+    found: set[str] = set()
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        found.add(node.source)
+        waiting.extend(_depends_on(node, values))
+    return frozenset(found)
+
+
+def _depends_on(node: Node, values: Mapping[str, Any]) -> tuple[Node, ...]:
+    match node:
+        case Has():
+            return ()
+        case Walk():
+            return (node.over,)
+        case Logical():
+            settles = node.op == "||"
+            if values.get(node.source) is settles:
+                return tuple(part for part in node.parts if isinstance(values.get(part.source, settles), bool))
+        case Ternary():
+            condition, then, otherwise = node.children
+            chosen = values.get(condition.source)
+            return (condition, then) if chosen is True else (condition, otherwise) if chosen is False else (condition,)
+    return node.children
 
 
 def _inner(node: Node) -> Iterator[Node]:

@@ -7,9 +7,9 @@ from typing import Any
 
 from .conditions import Condition, ConditionError, EvaluationError, Surroundings
 from .limits import LimitError
-from .operands import shown
+from .operands import NOTHING, looked_at, operands, shown
 from .rules import Policy, Rule
-from .verdicts import DEFAULT_RULE
+from .verdicts import BLOCK, DEFAULT_RULE
 
 
 class Trace:
@@ -39,29 +39,49 @@ class Trace:
         for rule in policy.rules:
             entry = self._rule(policy, rule)
             entries.append(entry)
-            if entry["held"] is not False:
+            # After an error the rules that follow say who else is asked; a block rule that fails blocks.
+            if entry["held"] is True or (entry["held"] == "error" and rule.effect == BLOCK):
                 return entries
         return [*entries, _entry(policy, DEFAULT_RULE, policy.default)]
 
     def _rule(self, policy: Policy, rule: Rule) -> dict[str, Any]:
         entry = _entry(policy, rule.id, rule.effect)
         if rule.condition is not None:
+            entry["when"] = rule.condition.source
             try:
                 entry["held"] = rule.condition.holds(self._surroundings)
             except EvaluationError as error:
                 entry["held"], entry["error"] = "error", str(error)
-            entry["operands"] = [self._operand(source, part) for source, part in rule.condition.operands]
+            entry["operands"] = self._operands(rule.condition)
         if entry["held"] is True:
             entry["limits"] = [self._limit(policy, rule, limit) for limit in rule.limits]
         return entry
 
-    def _operand(self, source: str, part: Condition | ConditionError) -> dict[str, Any]:
+    def _operands(self, condition: Condition) -> list[dict[str, Any]]:
+        """What each part gave. A part without a value is an error only where the condition depends on it."""
+        given = [(source, self._operand(source, part)) for source, part in condition.operands]
+        values = {source: value for source, (value, _) in given}
+        needed = looked_at(condition.tree, values)
+        entries = []
+        skipped = -1  # up to this character of the condition, parts belong to one that was not looked at
+        for node, (source, (_, entry)) in zip(operands(condition.tree), given, strict=True):
+            if source not in needed and node.end <= skipped:
+                continue
+            if source not in needed and "error" in entry:
+                skipped = node.end
+                entry = {"expression": source, "skipped": True}
+            entries.append(entry)
+        return entries
+
+    def _operand(self, source: str, part: Condition | ConditionError) -> tuple[Any, dict[str, Any]]:
+        """What it gives, and how that is shown."""
         if isinstance(part, ConditionError):
-            return {"expression": source, "error": str(part)}
+            return NOTHING, {"expression": source, "error": str(part)}
         try:
-            return {"expression": source, "value": shown(part.value(self._surroundings), part.tree)}
+            value = part.value(self._surroundings)
         except EvaluationError as error:
-            return {"expression": source, "error": str(error)}
+            return NOTHING, {"expression": source, "error": str(error)}
+        return value, {"expression": source, "value": shown(value, part.tree)}
 
     def _limit(self, policy: Policy, rule: Rule, limit: Any) -> dict[str, Any]:
         try:
@@ -77,6 +97,7 @@ def _entry(policy: Policy, rule: str, effect: str) -> dict[str, Any]:
         "version": policy.version,
         "rule": rule,
         "effect": effect,
+        "when": None,
         "held": True,
         "error": None,
         "operands": [],

@@ -44,9 +44,10 @@ class Verdict:
     def trace(self) -> tuple[Mapping[str, Any], ...]:
         """Every rule considered, in order. Each entry is plain JSON:
 
-        ``policy``, ``version``, ``rule``, ``effect``; ``held`` (True, False or "error") and ``error``;
-        ``operands``: the parts of the condition, each an ``expression`` with its ``value`` or ``error``, long values
-        cut; ``limits``: of the rule that held, as ``Use.document`` gives them, or ``limit`` with ``error``.
+        ``policy``, ``version``, ``rule``, ``effect``; ``when``: the text of its condition, None where it has none;
+        ``held`` (True, False or "error") and ``error``; ``operands``: the condition and its parts, each an
+        ``expression`` with its ``value`` or ``error``, or ``skipped`` where it has no value and another part settled
+        the matter, long values cut; ``limits``: of the rule that held, as ``Use.document`` gives them, or ``limit`` with ``error``.
 
         It is worked out when first asked for, from the payload, context and agent that were passed to ``evaluate``:
         leave those as they are until then.
