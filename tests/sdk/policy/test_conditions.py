@@ -102,7 +102,6 @@ def test_a_condition_within_the_bounds_loads_and_holds(condition: str) -> None:
         ("payload.a.all(x, x > 1)", {"a": 7}, "only a list or a map"),
         ('amount(payload.a) > amount("5")', {"a": "5 EUR"}, "an amount is written like"),
         ('amount(payload.a) > amount("5")', {"a": True}, "an amount is a number or a decimal string"),
-        ("amount(payload.a) > 5", {"a": "7"}, "different kinds"),
         ('domain(payload.a) == "x.com"', {"a": "a@b@x.com"}, "exactly one @"),
         ('glob(payload.a, "*")', {"a": 5}, "glob() compares"),
         ("payload.a > 1.0", {"a": float("nan")}, "not a number"),
@@ -125,7 +124,7 @@ def test_an_error_asks_where_the_rule_would_allow(condition: str, payload: Any, 
 def test_an_error_blocks_in_a_block_rule_and_is_never_a_non_match(effect: str, expected: str) -> None:
     said = verdict("payload.missing > 1", {}, effect)
     assert (said.effect, said.rule) == (expected, "a")
-    (entry,) = said.trace
+    entry = said.trace[0]
     assert (entry["held"], entry["error"]) == ("error", "there is no 'missing'")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 import os
 from decimal import Decimal
 from pathlib import Path
@@ -328,3 +329,82 @@ def test_a_constant_that_is_wrong_is_refused_when_the_document_is_loaded(conditi
         parse_policy(policy(condition))
     assert refused.value.line == 6
     assert "character" in refused.value.reason
+
+
+BESIDE_ANOTHER = [
+    'amount(payload.a) > amount("500")',
+    'amount("500") <= amount_sum([payload.a, payload.b])',
+    'money(payload.a, "EUR", {"EUR": "1"}) == amount_times(payload.b, "2")',
+    'amount(payload.a) in [amount("1"), amount(payload.b)]',
+    "!(amount(payload.a) in [])",
+    '(payload.c ? amount(payload.a) : amount_sum([payload.b])) != amount("1")',
+    'payload.l.all(x, amount(x) > amount("1"))',
+    '[amount(payload.a), amount(payload.b)].exists(x, x > amount("1"))',
+    '[amount(payload.a), amount("2")][0] > amount("1")',
+]
+BESIDE_SOMETHING_ELSE = [
+    'amount(payload.a) > "500"',
+    '"500" < amount(payload.a)',
+    "amount(payload.a) > 500",
+    "amount(payload.a) == payload.limit",
+    "amount(payload.a) != null",
+    "amount(payload.a) > string(500)",
+    'amount_sum([payload.a]) > "500"',
+    'amount_times(payload.a, "2") >= "500"',
+    'money(payload.a, "EUR", {"EUR": "1"}) < "500"',
+    'amount(payload.a) + amount(payload.b) > amount("500")',
+    'amount(payload.a) + "0" > "500"',
+    'amount(payload.a) in ["500"]',
+    'amount(payload.a) in [amount("1"), "500"]',
+    "amount(payload.a) in payload.l",
+    'payload.a in [amount("500")]',
+    'amount("500") in payload.l',
+    '(payload.c ? amount(payload.a) : "5") > amount("500")',
+    '(payload.c ? amount(payload.a) : amount(payload.b)) > "500"',
+    'payload.c ? amount(payload.a) > "500" : false',
+    'payload.l.exists(x, amount(x) > "500")',
+    'payload.l.exists(x, x > amount("500"))',
+    '[amount(payload.a)].exists(x, x > "500")',
+    '[amount(payload.a)].exists(x, x.y > "500")',
+    '[[amount(payload.a)]].exists(x, x[0] > "500")',
+    '[amount(payload.a)][0] > "500"',
+    '[amount(payload.a)] == ["500"]',
+    '[amount(payload.a)] + ["500"] == payload.l',
+    '{"a": amount(payload.a)}.a > "500"',
+    '{"a": amount(payload.a)}["a"] > "500"',
+    'string(amount(payload.a)) > "500"',
+    'dyn(amount(payload.a)) > "500"',
+    'amount(payload.a).startsWith("5")',
+    '"500".contains(amount(payload.a))',
+    "size(amount(payload.a)) > 3",
+    "payload.m[amount(payload.a)] == 1",
+    "amount(amount(payload.a)) > amount(payload.b)",
+    "amount_sum([amount(payload.a)]) > amount(payload.b)",
+    'payload.a.amount() > "500"',
+    "amount(payload.a) && true",
+    "!amount(payload.a)",
+    "-amount(payload.a) < amount(payload.b)",
+]
+
+
+def loads(condition: str) -> str | None:
+    """Why a condition is refused, or None."""
+    text = 'name: p\nmatch: {actions: ["*"]}\nrules:\n  - {id: a, effect: allow, when: ' + json.dumps(condition) + "}"
+    try:
+        parse_policy(text)
+    except PolicyError as error:
+        return error.reason
+    return None
+
+
+@pytest.mark.parametrize("condition", BESIDE_ANOTHER)
+def test_an_amount_stands_beside_another(condition: str) -> None:
+    assert loads(condition) is None
+
+
+@pytest.mark.parametrize("condition", BESIDE_SOMETHING_ELSE)
+def test_an_amount_beside_anything_else_is_refused_and_told_what_to_write(condition: str) -> None:
+    reason = loads(condition)
+    assert reason is not None
+    assert "at character" in reason
+    assert 'compare it with another, such as amount("500"), and add with amount_sum([a, b])' in reason

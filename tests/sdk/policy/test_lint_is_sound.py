@@ -94,10 +94,10 @@ def atoms(draw: st.DrawFn) -> str:
             f'amount_times({path}, "2") {draw(st.one_of(ORDER, EQUAL))} amount("{draw(st.sampled_from(["0", "5"]))}")'
         )
     if shape == 15:
-        other = draw(st.sampled_from(['amount_times("1", "2")', 'amount("2")', '"1"', "2"]))
+        other = draw(st.sampled_from(['amount_times("1", "2")', 'amount("2")']))
         return f'amount_times({path}, "2") {draw(st.one_of(ORDER, EQUAL))} {other}'
     if shape == 16:
-        return f'{path} {draw(st.one_of(ORDER, EQUAL))} amount("1")'
+        return f'amount_sum([{path}]) {draw(st.one_of(ORDER, EQUAL))} amount("1")'
     return f"[1, 2].exists(x, x == {path})"
 
 

@@ -49,6 +49,51 @@ def test_the_first_rule_that_holds_decides_for_its_policy() -> None:
     assert [(step["rule"], step["held"]) for step in verdict.trace] == [("a", False), ("b", True)]
 
 
+APPROVAL = "approval: {all_of: [{group: finance, count: 2}], expires_in: 1h}"
+REST = {
+    "another asks": f"  - {{id: large, effect: require_approval, {APPROVAL}}}\n",
+    "another blocks": "  - {id: never, effect: block}\n"
+    f"  - {{id: large, when: 'false', effect: require_approval, {APPROVAL}}}\n",
+    "another fails and blocks": "  - {id: never, when: payload.gone == 2, effect: block}\n"
+    f"  - {{id: large, effect: require_approval, {APPROVAL}}}\n",
+    "another fails and asks": f"  - {{id: large, when: payload.gone == 2, effect: require_approval, {APPROVAL}}}\n",
+    "another fails and allows": "  - {id: b, when: payload.gone, effect: allow}\n"
+    f"  - {{id: large, effect: require_approval, {APPROVAL}}}\n",
+    "the default blocks": f"  - {{id: large, when: 'false', effect: require_approval, {APPROVAL}}}\ndefault: block\n",
+    "another is over its limit": f"  - {{id: large, effect: allow, limits: [{{count: 1}}], {APPROVAL}}}\n",
+}
+
+
+@pytest.mark.parametrize("rest", REST)
+def test_whoever_breaks_a_condition_does_not_choose_who_is_asked(rest: str) -> None:
+    text = (
+        "name: p\nmatch: {actions: [x.y]}\nrules:\n  - {id: small, when: payload.a < 5, effect: allow}\n" + REST[rest]
+    )
+    verdict = ask(PolicySet.parse(text), payload={"a": None}, usage={"p/large/0": 1})
+    assert (verdict.effect, verdict.rule) == ("require_approval", "small")
+    assert verdict.requirement is not None
+    assert {"group": "finance", "count": 2} in verdict.requirement["all_of"]
+    assert verdict.requirement["expires_in"] == 3600
+    assert not any(use.counts for use in verdict.limits)
+    blocks = {"another blocks": "rule 'never'", "another fails and blocks": "rule 'never'"}
+    blocks["the default blocks"] = "the default"
+    assert verdict.reason.startswith("rule 'small' of policy 'p' could not be evaluated")
+    assert ("would block" in verdict.reason) == (rest in blocks)
+    assert f"without it {blocks[rest]} would block" in verdict.reason if rest in blocks else True
+
+
+def test_where_the_rest_would_allow_the_rule_that_failed_says_who_is_asked() -> None:
+    text = (
+        "name: p\nmatch: {actions: [x.y]}\nrules:\n  - {id: a, when: payload.a < 5, effect: %s}\n"
+        "  - {id: b, effect: allow, limits: [{count: 9}]}\n"
+    )
+    allowed = ask(PolicySet.parse(text % "allow"), payload={}, usage={"p/b/0": 0})
+    assert allowed.requirement == {"all_of": [{"group": "reviewers", "count": 1}], "expires_in": None}
+    assert not any(use.counts for use in allowed.limits)
+    asked = ask(PolicySet.parse(text % f"require_approval, {APPROVAL}"), payload={}, usage={"p/b/0": 0})
+    assert asked.requirement == {"all_of": [{"group": "finance", "count": 2}], "expires_in": 3600}
+
+
 def test_the_default_asks_unless_the_document_says_otherwise() -> None:
     more = ', when: "false"'
     verdict = ask(PolicySet.parse(policy("p", "allow", more=more)))

@@ -44,8 +44,12 @@ class Prepared(NamedTuple):
 
 
 def decide(prepared: Prepared, surroundings: Surroundings, usage: Mapping[str, Any] | None) -> Said:
-    """The first rule whose condition holds, or fails, decides for this policy."""
+    """The first rule whose condition holds, or fails, decides for this policy.
+
+    Where a rule that does not block fails, the rules after it are asked as well: not whether to ask, but whom.
+    """
     policy, values = prepared.policy, surroundings.values
+    failed: list[tuple[Rule, str]] = []
     for rule, condition, shortcut in prepared.rules:
         if condition is not None:
             held = shortcut(values) if shortcut is not None else None
@@ -53,17 +57,30 @@ def decide(prepared: Prepared, surroundings: Surroundings, usage: Mapping[str, A
                 try:
                     held = condition.holds(surroundings)
                 except EvaluationError as error:
-                    return _failed(policy, rule, str(error))._replace(uses=_wanted(prepared, None, values, usage))
+                    if rule.effect != BLOCK:
+                        failed.append((rule, str(error)))
+                        continue
+                    reason = _error(policy, rule, str(error))
+                    said = Said(BLOCK, policy, rule.id, reason, None, _wanted(prepared, None, values, usage))
+                    return _failed(policy, failed, said) if failed else said
             if not held:
                 continue
-        if rule.limits:
-            return _limited(prepared, rule, values, usage)
-        uses = _wanted(prepared, rule, values, usage)
-        requirement = rule.requirement if rule.effect == ASK else None
-        return Said(rule.effect, policy, rule.id, _reason(policy, rule, values), requirement, uses)
+        said = _holds(prepared, rule, values, usage)
+        return _failed(policy, failed, said) if failed else said
     requirement = policy.ask if policy.default == ASK else None
     reason = f"no rule of policy {policy.name!r} holds"
-    return Said(policy.default, policy, DEFAULT_RULE, reason, requirement, _wanted(prepared, None, values, usage))
+    wanted = _wanted(prepared, None, values, usage)
+    said = Said(policy.default, policy, DEFAULT_RULE, reason, requirement, wanted)
+    return _failed(policy, failed, said) if failed else said
+
+
+def _holds(prepared: Prepared, rule: Rule, values: Mapping[str, Any], usage: Mapping[str, Any] | None) -> Said:
+    """What a rule says whose condition holds."""
+    if rule.limits:
+        return _limited(prepared, rule, values, usage)
+    uses = _wanted(prepared, rule, values, usage)
+    requirement = rule.requirement if rule.effect == ASK else None
+    return Said(rule.effect, prepared.policy, rule.id, _reason(prepared.policy, rule, values), requirement, uses)
 
 
 def _limited(prepared: Prepared, rule: Rule, values: Mapping[str, Any], usage: Mapping[str, Any] | None) -> Said:
@@ -92,7 +109,7 @@ def _limited(prepared: Prepared, rule: Rule, values: Mapping[str, Any], usage: M
         return Said(rule.effect, policy, rule.id, reason, rule.requirement, wanted, within=True)
     effect = BLOCK if any(over == BLOCK for over, _ in said) else ASK
     told = "; ".join(text for over, text in said if over == effect)
-    reason = f"rule {rule.id!r} of policy {policy.name!r}: {told}"
+    reason = f"{rule.reason.render(values).rstrip('. ')}; {told}" if rule.reason else told
     return Said(effect, policy, rule.id, reason, (rule.requirement or policy.ask) if effect == ASK else None, wanted)
 
 
@@ -117,12 +134,26 @@ def _reason(policy: Policy, rule: Rule, values: Mapping[str, Any]) -> str:
     return rule.reason.render(values) if rule.reason else f"rule {rule.id!r} of policy {policy.name!r}"
 
 
-def _failed(policy: Policy, rule: Rule, error: str) -> Said:
-    """A condition without an answer: a block rule blocks, any other asks. Never a non-match, never allow."""
-    reason = f"rule {rule.id!r} of policy {policy.name!r} could not be evaluated: {error}"
-    if rule.effect == BLOCK:
-        return Said(BLOCK, policy, rule.id, reason, None)
-    return Said(ASK, policy, rule.id, reason, rule.requirement or policy.ask)
+def _error(policy: Policy, rule: Rule, error: str) -> str:
+    return f"rule {rule.id!r} of policy {policy.name!r} could not be evaluated: {error}"
+
+
+def _failed(policy: Policy, failed: list[tuple[Rule, str]], rest: Said) -> Said:
+    """A condition without an answer asks: never a non-match, never allow.
+
+    An agent can break a condition, so that must not choose who is asked: whoever ``rest``, what the policy would say
+    without the rules that failed, asks for is asked as well. Where it would block, everybody is whom any rule asks for.
+    """
+    rule, error = failed[0]
+    reason = _error(policy, rule, error)
+    required = [each.requirement or policy.ask for each, _ in failed]
+    if rest.effect == ASK:
+        required.append(rest.requirement or policy.ask)
+    elif rest.effect == BLOCK:
+        required += [each.requirement for each in policy.rules if each.requirement]
+        what = "the default" if rest.rule == DEFAULT_RULE else f"rule {rest.rule!r}"
+        reason += f"; without it {what} would block"
+    return Said(ASK, policy, rule.id, reason, Requirement.join(required), rest.uses)
 
 
 def join(said: list[Said], surroundings: Surroundings, usage: Mapping[str, Any] | None) -> Verdict:

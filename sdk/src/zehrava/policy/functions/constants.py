@@ -11,6 +11,7 @@ from ..tokens import ConditionError
 from . import FUNCTIONS
 from .addresses import check_networks
 from .amounts import amount, check_rates, member_path
+from .comparing import check_amounts
 from .terms import check_terms
 from .times import check_days, clock, date, time_zone
 
@@ -46,7 +47,7 @@ _COUNTS = {
 
 
 def check_calls(condition: Node) -> None:
-    """Refuse calls of our functions that no intent could make right.
+    """Refuse calls of our functions that no intent could make right, and what they give where it means nothing.
 
     Raises:
         ConditionError: naming the call and the character it begins at.
@@ -57,6 +58,7 @@ def check_calls(condition: Node) -> None:
                 _check(node)
             except (ValueError, TypeError) as error:
                 raise ConditionError(f"{node.source[:80]} at character {node.start + 1}: {error}") from None
+    check_amounts(condition)
 
 
 def _check(call: Call) -> None:
