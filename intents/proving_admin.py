@@ -19,7 +19,7 @@ from django.shortcuts import render
 from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminSelectWidget
 
 from audit import clock
-from intents import backtesting, proving_page, shadowing
+from intents import activation, backtesting, proving_page, shadowing
 from intents.governed_admin import GovernedAdmin, Question, person, require
 from intents.models import Backtest, BacktestState, Policy, PolicyVersion
 from zehrava.policy.errors import DocumentError
@@ -117,6 +117,7 @@ class ProvingPages(GovernedAdmin):
             policy,
             title=f"Shadow mode of {policy.name}",
             form=ShadowForm(policy),
+            was_in_shadow=any(each.pk == policy.active_id for each in kept),
             earlier=[each for each in kept if version is None or each.pk != version.pk],
             start_url=self.page(policy.pk, "start_shadow"),
             stop_url=self.page(policy.pk, "stop_shadow"),
@@ -245,10 +246,10 @@ class ProvingPages(GovernedAdmin):
         )
 
     def backtest_progress(self, request: HttpRequest, object_id: str, backtest_id: int) -> HttpResponse:
-        """The bar alone, as the page fetches it again and again; when all is done it has the whole page reloaded."""
+        """The bar and the badge, as the page fetches them again and again; when all is done it has the whole page reloaded."""
         policy, backtest = self._backtest(request, object_id, backtest_id)
         context = {"backtest": backtest, "may_prove": may_prove(request.user), **self._progress(policy, backtest)}
-        answer = render(request, "admin/intents/proving/progress.html", context)
+        answer = render(request, "admin/intents/proving/progress_alone.html", context)
         answer["Cache-Control"] = "no-store"
         if not backtest.is_live:
             answer["HX-Refresh"] = "true"
@@ -309,7 +310,9 @@ class ProvingPages(GovernedAdmin):
 
     def _page(self, request: HttpRequest, name: str, policy: Policy, **context: Any) -> HttpResponse:
         template = f"admin/intents/proving/{name}.html"
-        return self.show(request, template, policy, may_prove=may_prove(request.user), **context)
+        # Asked of the database, and only where a button needs to know.
+        context |= {"may_prove": may_prove(request.user), "takes_two": activation.takes_two}
+        return self.show(request, template, policy, **context)
 
 
 def _why_not(number: int, error: Problem | DocumentError) -> str:

@@ -20,6 +20,9 @@ from intents.models import Change, Intent, Status
 from zehrava.policy.limits import plain
 
 PER_PAGE = 25
+# So many rules stand open, and about so many characters fit in two lines of a reason; the rest is folded.
+RULES_OPEN = 10
+REASON_OPEN = 100
 # The order of the figures: what would pass that did not comes first.
 SHOWN = (Change.ALLOWED, Change.BLOCKED, Change.ASKED, Change.PEOPLE, Change.UNREADABLE)
 MEANING = {
@@ -73,16 +76,18 @@ class RuleLine:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """An effect and what decided it, to be shown."""
+    """An effect, what decided it and why, to be shown; `folded` where the reason is long."""
 
     effect: str
     tone: str
     by: SafeString
+    reason: SafeString
+    folded: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One intent of a list: what it got and what it would have got."""
+    """One intent of a list: what it got and what it would have got, each with its reason."""
 
     url: str
     action: SafeString
@@ -92,15 +97,19 @@ class Line:
     status: str
     was: Said
     then: Said
-    reason: SafeString
 
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """Everything below the head of a page. `chosen` is the kind that is listed, None where nothing is."""
+    """Everything below the head of a page. `chosen` is the kind that is listed, None where nothing is.
+
+    `rules` are the first ones, `more_rules` those that are folded; unfolded where the one that is listed is among them.
+    """
 
     figures: list[Figure]
     rules: list[RuleLine]
+    more_rules: list[RuleLine]
+    unfolded: bool
     chosen: Change | None
     chosen_rule: SafeString | None
     only_rejected: bool
@@ -166,9 +175,12 @@ def results(
             rows, known = rows.filter(_matching(query)), None
         page = _Counted(rows, known).get_page(asked.get("page"))
         lines = _lines(page.object_list)
+    by_rule = _rules(rules, chosen, rule, asked)
     return Results(
         figures=_figures(counts, chosen, asked, listed, rejected),
-        rules=_rules(rules, chosen, rule, asked),
+        rules=by_rule[:RULES_OPEN],
+        more_rules=by_rule[RULES_OPEN:],
+        unfolded=any(line.current for line in by_rule[RULES_OPEN:]),
         chosen=chosen,
         chosen_rule=None if rule is None else _name(rule),
         only_rejected=only_rejected,
@@ -258,9 +270,8 @@ def _line(row: Any, intent: Intent) -> Line:
         agent=visible(intent.agent_name),
         at=intent.created_at,
         status=Status(status).label if status in Status.values else status,
-        was=_said(verdict.get("effect", ""), before),
-        then=_said(row.effect, row.said_by),
-        reason=visible(row.reason),
+        was=_said(verdict.get("effect", ""), before, verdict.get("reason") or ""),
+        then=_said(row.effect, row.said_by, row.reason),
     )
 
 
@@ -274,6 +285,7 @@ def _about(intent: Intent) -> SafeString:
     return visible(" · ".join(parts)) if parts else SafeString("")
 
 
-def _said(effect: str, by: str) -> Said:
+def _said(effect: str, by: str, reason: str) -> Said:
     word, tone = EFFECTS.get(effect, ("No verdict", ""))
-    return Said(word, tone, _name(by) if word != "No verdict" else visible(""))
+    folded = len(reason) > REASON_OPEN or reason.count("\n") > 1
+    return Said(word, tone, _name(by) if word != "No verdict" else visible(""), visible(reason), folded)

@@ -15,6 +15,7 @@ from django.urls import reverse
 
 from audit import clock
 from audit.models import Event
+from audit.text import visible
 from intents import backtesting, shadowing
 from intents.models import Backtest, BacktestDifference, Intent, Policy, ShadowVerdict, Status
 from intents.tasks import run_backtest
@@ -87,12 +88,47 @@ def test_an_author_puts_a_draft_in_shadow_sees_its_differences_and_stops_it(auth
     assert "3 intents judged" in text(author.get(address("shadow") + "?version=2"))
 
 
-def test_a_version_in_shadow_that_came_into_force_has_nothing_more_to_tell(author):
+def test_coming_into_force_ends_shadow_mode_and_the_page_says_so(author, key):
     load_policy(ASKS)
     shadow(ALLOWS_SMALL)
+    refund(key)
     load_policy(ALLOWS_SMALL)
 
-    assert "v2 is in force now" in text(author.get(address("shadow")))
+    page, before = text(author.get(address("shadow"))), text(author.get(address("shadow") + "?version=2"))
+
+    assert "Nothing is in shadow" in page and "coming into force ended its time in shadow" in page
+    assert "v2 is in force now, and no longer in shadow" in before and "1 intent judged" in before
+
+
+def test_putting_what_is_in_force_in_shadow_says_why_not(author):
+    load_policy(ASKS)
+
+    answer = author.post(address("start_shadow"), {"version": "1"}, follow=True)
+
+    assert "v1 is in force: in shadow it could say nothing else." in text(answer)
+    assert Policy.objects.get().shadow is None
+
+
+def test_with_the_only_other_version_in_shadow_there_is_no_other_to_put_there(author):
+    load_policy(ASKS)
+    shadow(ALLOWS_SMALL)
+
+    page = text(author.get(address("shadow")))
+
+    assert "There is no other version to put here." in page and "but the one in force" not in page
+
+
+@pytest.mark.parametrize(("needed", "wording"), [(True, "Ask to activate v2…"), (False, "Activate v2…")])
+def test_the_button_says_whether_it_activates_or_only_asks(author, key, needed, wording, settings):
+    load_policy(ASKS)
+    refund(key)
+    done = done_backtest()
+    shadow(ALLOWS_SMALL)
+    settings.ZEHRAVA_POLICY_SECOND_PERSON = needed
+
+    for page in (text(author.get(address("backtest", done.pk))), text(author.get(address("shadow")))):
+        assert wording in page
+        assert ("Ask to activate" in page) == needed
 
 
 def test_asking_is_not_acting(author, key):
@@ -164,8 +200,40 @@ def test_the_intents_behind_a_figure_are_listed_with_both_verdicts(author, key):
 
     assert f"/admin/intents/intent/{odd.pk}/change/" in blocked.content.decode()
     assert f"/admin/intents/intent/{small.pk}/change/" not in blocked.content.decode()
-    assert "Got Ask refunds/all Would get Block refunds/odd KP is not served" in text(blocked)
+    # Both with their reasons: the one that was stored with the verdict, and the one it would have got.
+    assert re.search(r"Got Ask refunds/all \S.* Would get Block refunds/odd KP is not served", text(blocked))
+    assert f"refunds/all {odd.verdict['reason']} Would get" in text(blocked)
     assert f"/admin/intents/intent/{small.pk}/change/" in allowed.content.decode()
+
+
+@pytest.mark.parametrize(("country", "folded"), [("KP", False), ("K" + "P" * 120, True), ("K\nP\nQ", True)])
+def test_a_long_reason_is_folded_and_whole(author, key, country, folded):
+    reason = 'reason: "{payload.country} is not served"'
+    load_policy(ASKS.replace("effect: require_approval", f"effect: require_approval, {reason}"))
+    shadow(ALLOWS_SMALL.replace('== "KP"', '!= "DE"'))
+    refund(key, country=country)
+
+    page = author.get(address("shadow")).content.decode()
+
+    # What it got and what it would have got.
+    assert page.count('<details class="zhp-long">') == (2 if folded else 0)
+    assert page.count(visible(f"{country} is not served")) == 2
+
+
+def test_only_ten_rules_stand_open_and_the_others_are_folded(author, key):
+    rules = "".join(f"  - {{id: r{n}, when: payload.amount == '{n}.00', effect: allow}}\n" for n in range(13))
+    load_policy(ASKS)
+    shadow(f"name: refunds\nmatch: {{actions: [stripe.refund]}}\nrules:\n{rules}")
+    for number in range(13):
+        refund(key, f"{number}.00")
+
+    page = author.get(address("shadow")).content.decode()
+    folded = page[page.index('<details class="zhp-more">') :]
+    chosen = author.get(address("shadow"), {"change": "allowed", "rule": "refunds/r9"}).content.decode()
+
+    assert "3 more rules" in text(author.get(address("shadow")))
+    assert [f"rule=refunds%2Fr{n}#" in folded for n in (0, 5, 7, 8, 9)] == [False, False, True, True, True]
+    assert '<details class="zhp-more" open>' in chosen, "the rule that is listed is to be seen"
 
 
 def test_what_an_agent_wrote_is_shown_with_nothing_hidden(author, key):
@@ -195,6 +263,12 @@ def test_an_author_starts_a_backtest_and_sees_how_far_it_is(author, key):
     assert "Waiting for a worker" in text(answer) and 'role="progressbar"' in answer.content.decode()
     progress = author.get(address("backtest_progress", asked.pk))
     assert "HX-Refresh" not in progress and "Waiting" in text(progress)
+    Backtest.objects.update(state="running", lease_until=clock.now() + timedelta(seconds=30))
+    running = author.get(address("backtest_progress", asked.pk)).content.decode()
+    badge = re.search(r'(?s)<span id="zhp-state" hx-swap-oob="true">.*?>([^<>]+)</span>', running)
+    assert badge and badge[1] == "Running", "the badge is put in its place with the bar"
+    assert '<span id="zhp-state">' in author.get(address("backtest", asked.pk)).content.decode()
+    Backtest.objects.update(state="waiting", lease_until=None)
     run_backtest(asked.pk)
     assert author.get(address("backtest_progress", asked.pk))["HX-Refresh"] == "true"
     page = text(author.get(address("backtest", asked.pk)))
@@ -332,7 +406,7 @@ def test_pages_ask_the_same_few_questions_however_many_differ(author, key, place
     assert done.differences.filter(change="blocked").count() == 30
     author.get(address("shadow"))
 
-    for url, most in ((address("backtest", done.pk), 16), (address("shadow"), 17)):
+    for url, most in ((address("backtest", done.pk), 16), (address("shadow"), 18)):
         for query in ("?change=allowed&page=", "?change=allowed&rule=refunds/small&page=", "?q=billing&page="):
             with CaptureQueriesContext(connection) as queries:
                 answer = author.get(url + query + place)
