@@ -1,32 +1,48 @@
 """A second person for what is in force: one asks, another confirms, and only then a policy changes.
 
-It counts where ZEHRAVA_POLICY_SECOND_PERSON is set: for a new version, for going back to an older one and for taking a
-policy out of force. Both people need `intents.activate_policy` at the moment of confirming. Whoever wrote a version may
-ask for it and never confirms it. A superuser is no exception, and a command on the server counts as no person at all.
+It counts where `second_person.takes_two` says so: for a new version, for going back to an older one and for taking a
+policy out of force. One request waits at a time: who asks for another version may replace the one they were shown, and
+a request to take a policy out of force is held up by none that would bring a version into it.
+
+Both people need `intents.activate_policy` at the moment of confirming. Whoever wrote a version may ask for it and never
+confirms it. A superuser is no exception, and a command on the server counts as no person at all.
 """
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
-from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 
 from audit import clock, ledger
 from audit.actors import Actor
+from audit.models import Event
 from intents import documents
 from intents.models import ActivationRequest, Policy, PolicyVersion, RequestState
 from intents.reasons import read_reason
+from intents.second_person import takes_two
 from zehrava import canonical
 from zehrava.problems import Problem
 
 PERMISSION = "intents.activate_policy"
 
+__all__ = ["takes_two"]
 
-def takes_two() -> bool:
-    """Whether this portal asks for a second person."""
-    return bool(settings.ZEHRAVA_POLICY_SECOND_PERSON)
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Who asked first and when, and who took it over from a command, by the history that nobody can rewrite."""
+
+    by: str
+    at: datetime
+    by_command: bool
+    taken_over_by: str = ""
+    taken_over_at: datetime | None = None
 
 
 def open_request(policy: Policy) -> ActivationRequest | None:
@@ -63,16 +79,51 @@ def why_not_confirm(request: ActivationRequest, person: User) -> str:
     return ""
 
 
+def count_waiting() -> int:
+    """How many requests wait for a second person."""
+    return ActivationRequest.objects.filter(state=RequestState.OPEN).count()
+
+
+def asked(requests: Iterable[ActivationRequest]) -> dict[int, Asked]:
+    """Who asked for each of these requests, by its key; one query."""
+    kept = ActivationRequest.history.filter(id__in=[request.pk for request in requests])
+    columns = ("id", "requested_by_id", "actor_name", "actor_kind", "history_date")
+    found: dict[int, Asked] = {}
+    for key, person, name, kind, at in kept.order_by("history_id").values_list(*columns):
+        first = found.get(key)
+        if first is None:
+            found[key] = Asked(name, at, kind != "person")
+        elif first.by_command and not first.taken_over_by and person is not None:
+            found[key] = replace(first, taken_over_by=name, taken_over_at=at)
+    return found
+
+
+def confirmed_request(policy: Policy) -> ActivationRequest | None:
+    """The request by which this policy came to what is in force now; None where one person or a command did it."""
+    moves = Event.objects.filter(type="policy.activated", subject_id=str(policy.pk))
+    moved = moves.order_by("-id").first()
+    key: int | None = json.loads(moved.line)["facts"].get("request") if moved else None
+    if key is None:
+        return None
+    found = ActivationRequest.objects.filter(pk=key, state=RequestState.CONFIRMED, policy=policy)
+    return found.select_related("requested_by", "settled_by").first()
+
+
 @transaction.atomic
-def ask(policy: Policy, version: PolicyVersion | None, *, by: User, reason: str) -> ActivationRequest:
+def ask(
+    policy: Policy, version: PolicyVersion | None, *, by: User, reason: str, replacing: int | None = None
+) -> ActivationRequest:
     """Ask for this version, or with None for no version, to be what is in force; another person has to confirm it.
+
+    `replacing` is the key of the request that the person was shown to wait: it is settled in the same step. Asking to
+    take a policy out of force replaces whatever would bring a version into force, shown or not.
 
     Raises Problem `forbidden` without the permission, `invalid` without a reason, and `conflict` where another request
     waits or nothing would change.
     """
     _require(by)
     reason = read_reason(reason, path="/reason", needed="Say why: whoever confirms it reads this.")
-    return _ask(policy, version, by=Actor.person(by), person=by, reason=reason)
+    return _ask(policy, version, by=Actor.person(by), person=by, reason=reason, replacing=replacing)
 
 
 @transaction.atomic
@@ -181,7 +232,13 @@ def _locked_request(request: ActivationRequest) -> ActivationRequest:
 
 
 def _ask(
-    policy: Policy, version: PolicyVersion | None, *, by: Actor, person: User | None, reason: str
+    policy: Policy,
+    version: PolicyVersion | None,
+    *,
+    by: Actor,
+    person: User | None,
+    reason: str,
+    replacing: int | None = None,
 ) -> ActivationRequest:
     policy = _locked(policy)
     if policy.active_id == (version.pk if version else None):
@@ -191,9 +248,7 @@ def _ask(
         documents.parse_policy(version.text, version=version.number)
     waiting = open_request(policy)
     if waiting is not None:
-        if not is_stale(waiting):
-            raise Problem("conflict", f"{_told(waiting)} waits for a second person: have that settled first.")
-        _settle(waiting, RequestState.WITHDRAWN, by=by, person=person, facts={"stale": True})
+        _make_room(waiting, version, by=by, person=person, reason=reason, replacing=replacing)
     request = ActivationRequest(
         policy=policy,
         version=version,
@@ -210,6 +265,33 @@ def _ask(
     except IntegrityError as error:
         raise Problem("conflict", "Somebody else has just asked for a change of this policy.") from error
     return request
+
+
+def _make_room(
+    waiting: ActivationRequest,
+    version: PolicyVersion | None,
+    *,
+    by: Actor,
+    person: User | None,
+    reason: str,
+    replacing: int | None,
+) -> None:
+    """Settle what waits, where another request may take its place. Raises Problem `conflict` where it may not."""
+    if is_stale(waiting):
+        _settle(waiting, RequestState.WITHDRAWN, by=by, person=person, facts={"stale": True})
+        return
+    if waiting.version_id == (version.pk if version else None):
+        raise Problem("conflict", f"{_told(waiting)} waits for a second person already.")
+    # What blocks too much, or lets too much pass, must not stay in force because somebody is at work on what follows.
+    if person is None or (waiting.pk != replacing and version is not None):
+        raise Problem("conflict", f"{_told(waiting)} waits for a second person: have that settled first.")
+    facts = {"replaced_by": version.number if version else None, "replaced": True}
+    if waiting.requested_by_id in (None, person.pk):
+        _settle(waiting, RequestState.WITHDRAWN, by=by, person=person, facts=facts)
+    else:
+        instead = f"v{version.number}" if version else "taking it out of force"
+        answer = f"Replaced by a request for {instead}: {reason}"
+        _settle(waiting, RequestState.REFUSED, by=by, person=person, answer=answer, facts=facts)
 
 
 def _told(request: ActivationRequest) -> str:

@@ -2,18 +2,17 @@
 
 The text of a version never changes: other text is another version. What is in force is one pointer, moved in one
 transaction with its history, its ledger event and the version of what is in force. Where the portal asks for a second
-person (ZEHRAVA_POLICY_SECOND_PERSON), nobody moves a policy's pointer alone: see `intents.activation`.
+person (`intents.second_person`), nobody moves a policy's pointer alone: see `intents.activation`.
 """
 
 from typing import Any, TypeVar
 
-from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 
 from audit import clock, ledger
 from audit.actors import Actor
-from intents import executors, in_force, shadowing
+from intents import executors, in_force, second_person, shadowing
 from intents.models import ActionType, ActionTypeVersion, Policy, PolicyVersion
 from zehrava import action_types, canonical, ids, policy
 from zehrava.action_types import ActionTypeError
@@ -131,7 +130,7 @@ def retire_action_type(stored: ActionType, *, by: Actor) -> ActionType:
 
 def _refuse_alone(stored: Policy, version: PolicyVersion | None) -> None:
     now = Policy.objects.values_list("active", flat=True).get(pk=stored.pk)
-    if settings.ZEHRAVA_POLICY_SECOND_PERSON and now != (version.pk if version else None):
+    if now != (version.pk if version else None) and second_person.takes_two():
         raise Problem(
             "conflict",
             "Policies of this portal change only when a second person agrees: ask for it on the policy's page, and "

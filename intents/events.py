@@ -18,6 +18,8 @@ ledger.register(
         "policy.activation_withdrawn": "A request to change a policy was taken back.",
         "policy.activation_refused": "A second person refused a change of a policy.",
         "policy.disabled": "A policy is no longer in force.",
+        "policy.second_person_required": "From now on, policies change only when a second person agrees.",
+        "policy.second_person_waived": "One person may change policies alone again.",
         "policy.shadow_started": "A version of a policy is judged beside the active set, without any say.",
         "policy.shadow_stopped": "A version left shadow: taken out of it, or come into force; its counts.",
         "backtest.requested": "Somebody asked what a version of a policy would have changed in past intents.",

@@ -15,16 +15,19 @@ from django.db.models import Q
 from django.db.models.functions import Coalesce, Now
 
 from audit import clock
-from intents import backtesting, doorbell, integrity, lifecycle, limit_keeping, shadowing
+from audit.actors import Actor
+from intents import backtesting, doorbell, integrity, lifecycle, limit_keeping, second_person, shadowing
 from intents.models import Execution, ExecutionMode, ExecutionState, IdempotencyKey, Intent, Status
 
 logger = logging.getLogger(__name__)
 
 BATCH = 500
+PORTAL = Actor.system("portal")
 
 
 def sweep() -> dict[str, int]:
     """Do all that is due, at most a batch of each. Returns how many rows each part moved."""
+    _record_settings()
     return {
         "expired": _each(_overdue_intents(), _expire),
         "lapsed": _each(_lapsed_executions(), _lapse),
@@ -34,6 +37,14 @@ def sweep() -> dict[str, int]:
         "backtests_sent_again": backtesting.ring_again(),
         "measurements_dropped": backtesting.drop_old() + shadowing.drop_old(),
     }
+
+
+def _record_settings() -> None:
+    """What binds commands on the server too; nothing that is due waits for it."""
+    try:
+        second_person.record(by=PORTAL)
+    except Exception:
+        logger.exception("Whether policies take a second person could not be recorded; the next sweep tries again")
 
 
 def _each(ids: list[str], move: Callable[[str], bool]) -> int:

@@ -7,6 +7,7 @@ from django.contrib.auth.models import Group, User
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
+from intents import second_person
 from intents.models import InForce
 from zehrava.problems import Problem
 from zehrava_site import roles
@@ -41,6 +42,7 @@ def bootstrap(*, username: str | None = None, password: str | None = None, email
     """
     roles.install(by=roles.BOOTSTRAP)
     InForce.objects.get_or_create(pk=1)
+    second_person.record(by=roles.BOOTSTRAP)
     people = User.objects
     if username is None and (first := people.filter(is_superuser=True).order_by("pk").first()):
         return Bootstrapped(first.get_username(), created=False, password=None)

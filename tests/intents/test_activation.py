@@ -278,3 +278,69 @@ def test_a_row_that_nobody_asked_for_is_not_confirmed(paul: User, petra: User) -
 def test_there_is_nothing_to_ask_for_where_nothing_would_change(paul: User) -> None:
     first = PolicyVersion.objects.get(number=1)
     refused("conflict", activation.ask, first.policy, first, by=paul, reason="why")
+
+
+# --- one request in the place of another ---------------------------------------------------------------------------
+
+
+def test_who_was_shown_what_waits_asks_for_another_version_in_its_place(paul: User, petra: User) -> None:
+    version, other = draft(), draft(OTHER)
+    first = activation.ask(version.policy, version, by=paul, reason="why")
+    second = activation.ask(other.policy, other, by=paul, reason="better", replacing=first.pk)
+    third = activation.ask(version.policy, version, by=petra, reason="the bound", replacing=second.pk)
+    assert list(ActivationRequest.objects.order_by("pk").values_list("state", "settled_by__username", "answer")) == [
+        ("withdrawn", "paul", ""),
+        ("refused", "petra", "Replaced by a request for v2: the bound"),
+        ("open", None, ""),
+    ]
+    replaced = json.loads(Event.objects.get(type="policy.activation_refused").line)
+    assert (replaced["actor"]["name"], replaced["facts"]["replaced_by"]) == ("petra", 2)
+    # Who was shown the first only, is told that another one waits.
+    told = refused("conflict", activation.ask, other.policy, other, by=paul, reason="me", replacing=first.pk)
+    assert "v2, asked for by petra" in told
+    activation.confirm(third, by=paul, digest=version.digest)
+    assert in_force() == 2
+
+
+def test_the_same_is_not_asked_for_twice(paul: User, petra: User) -> None:
+    version = draft()
+    first = activation.ask(version.policy, version, by=paul, reason="why")
+    told = refused("conflict", activation.ask, first.policy, version, by=petra, reason="too", replacing=first.pk)
+    assert "waits for a second person already" in told
+    off = activation.ask(first.policy, None, by=petra, reason="off")
+    refused("conflict", activation.ask, first.policy, None, by=paul, reason="off", replacing=off.pk)
+
+
+@pytest.mark.parametrize("asker", ["somebody else", "the same person", "a command"])
+def test_nothing_that_waits_to_come_into_force_holds_up_taking_a_policy_out_of_it(
+    asker: str, paul: User, petra: User
+) -> None:
+    version = draft()
+    if asker == "a command":
+        activation.ask_from_server(version, by=ARRANGER, reason="refunds.yaml")
+    else:
+        by = paul if asker == "the same person" else petra
+        activation.ask(version.policy, version, by=by, reason="why")
+    off = activation.ask(version.policy, None, by=paul, reason="It lets everything pass")
+    before = ActivationRequest.objects.exclude(pk=off.pk).get()
+    assert (before.state, before.settled_by) == ("refused" if asker == "somebody else" else "withdrawn", paul)
+    # Once it waits, no version takes its place in passing, and a command never does.
+    refused("conflict", activation.ask, version.policy, version, by=petra, reason="no")
+    refused("conflict", activation.ask_from_server, version, by=ARRANGER, reason="again")
+    activation.confirm(off, by=petra, digest=None)
+    assert in_force() is None
+
+
+def test_who_asked_first_and_who_took_it_over_are_both_known(paul: User, petra: User) -> None:
+    version = draft()
+    request = activation.ask_from_server(version, by=Actor.system("manage.py policy_load"), reason="refunds.yaml")
+    activation.take_over(request, by=paul)
+    found = activation.asked([request])[request.pk]
+    assert (found.by, found.by_command, found.taken_over_by) == ("manage.py policy_load", True, "paul")
+    assert found.taken_over_at is not None and found.taken_over_at > found.at
+    assert activation.confirmed_request(version.policy) is None
+    activation.confirm(request, by=petra, digest=version.digest)
+    settled = activation.confirmed_request(version.policy)
+    assert settled is not None and (settled.requested_by, settled.settled_by) == (paul, petra)
+    # Settling it names nobody anew.
+    assert activation.asked([request])[request.pk] == found

@@ -126,3 +126,77 @@ except Problem as problem:
     found = story(portal)
     assert found["open"] == 0
     assert found["in force 3"] == found["confirmed"] == found["policy.activation_confirmed"]
+
+
+def test_of_many_who_replace_the_request_they_were_shown_exactly_one_does(portal):
+    portal.shell("""
+from django.contrib.auth.models import User
+from intents import activation
+from intents.models import PolicyVersion
+version = PolicyVersion.objects.get(number=7)
+activation.ask(version.policy, version, by=User.objects.get(username="author-6"), reason="why")
+""")
+    said = at_once(
+        portal,
+        SETUP
+        + """
+shown = ActivationRequest.objects.get().pk
+version = PolicyVersion.objects.get(number=number + 1) if number else None
+version = version or PolicyVersion.objects.get(number=6)
+# GO
+try:
+    activation.ask(version.policy, version, by=me, reason="why", replacing=shown)
+    said = "asked"
+except Problem as problem:
+    said = problem.kind
+""",
+    )
+    assert Counter(said) == {"asked": 1, "conflict": 5}
+    found = story(portal)
+    assert found["open"] == found["refused"] == found["policy.activation_refused"] == found["in force 1"] == 1
+
+
+def test_whatever_is_asked_for_at_once_taking_it_out_of_force_waits_in_the_end(portal):
+    said = at_once(
+        portal,
+        SETUP
+        + """
+policy = Policy.objects.get()
+version = None if number == 0 else PolicyVersion.objects.get(number=number + 1)
+# GO
+try:
+    activation.ask(policy, version, by=me, reason="why")
+    said = "asked"
+except Problem as problem:
+    said = problem.kind
+""",
+    )
+    assert said[0] == "asked"
+    assert (
+        portal.shell("""
+from intents.models import ActivationRequest
+print([request.version_id for request in ActivationRequest.objects.filter(state="open")])
+""").strip()
+        == "[None]"
+    )
+
+
+def test_a_shell_without_the_setting_does_not_walk_round_it(start_portal, tmp_path):
+    """The web server records the setting when it starts; commands without it obey, until it is turned off for good."""
+    portal = start_portal(ZEHRAVA_POLICY_SECOND_PERSON="true")
+    portal.environment.pop("ZEHRAVA_POLICY_SECOND_PERSON")
+    file = tmp_path / "refunds.yaml"
+    file.write_text(GOOD.replace("\\n", "\n"))
+    loaded = portal.manage_json("policy_load", str(file))["loaded"][0]
+    assert loaded["in_force"] is False
+    assert portal.manage_json("second_person")["takes_two"] is True
+    portal.kill("web")
+    portal.manage("second_person", "--off", "--reason", "A portal of one person")
+    assert portal.manage_json("second_person")["takes_two"] is False
+    assert portal.manage_json("policy_load", str(file))["loaded"][0]["in_force"] is True
+    # The portal with the setting still on turns it on again.
+    portal.environment["ZEHRAVA_POLICY_SECOND_PERSON"] = "true"
+    portal.start_web()
+    portal.environment.pop("ZEHRAVA_POLICY_SECOND_PERSON")
+    file.write_text(GOOD.replace("\\n", "\n").replace("allow", "block"))
+    assert portal.manage_json("policy_load", str(file))["loaded"][0]["in_force"] is False
