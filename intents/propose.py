@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import IntegrityError, connection, transaction
+from django.db.models import F
 
 from audit import inserting
 from intents import in_force, integrity, judging, lifecycle, limits, representation, risk, shadowing
@@ -246,13 +247,14 @@ def _pending_twin(intent: Intent, body: Mapping[str, Any]) -> Intent | None:
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 2))", [intent.fingerprint])
-    twins = Intent.objects.filter(
+    twins = Intent.objects.alias(lasts=F("expires_at") - F("created_at")).filter(
         agent_id=intent.agent_id,
         fingerprint=intent.fingerprint,
         status=Status.PENDING_APPROVAL,
         expires_at__gt=intent.created_at,
-        # One that was asked under milder rules is no answer.
+        # One that was asked under milder rules, or that may wait longer than this one might, is no answer.
         requirement_digest=intent.requirement_digest,
+        lasts__lte=intent.expires_at - intent.created_at,
     )
     if body.get("expires_in") is not None:
         twins = twins.filter(expires_at__lte=intent.expires_at)

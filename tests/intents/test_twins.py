@@ -33,6 +33,17 @@ def test_less_time_is_another_intent_and_more_time_is_not(ask):
     assert shorter.expires_at < first.expires_at
 
 
+def test_a_policy_that_gives_less_time_now_is_not_answered_with_what_waits_for_longer(ask):
+    asks = "name: p\nmatch: {actions: [a.b]}\nrules: [{id: one, effect: require_approval}]\n"
+    load_policy(asks + "expires_in: 2h\n")
+    first = ask()
+    assert ask() == first
+    load_policy(asks + "expires_in: 5m\n")
+    shorter = ask()
+    assert shorter != first
+    assert ask() == shorter
+
+
 def test_replacing_another_is_never_answered_with_a_twin(ask):
     twin, old = ask(), ask("old")
     new = ask(supersedes=old.pk)
