@@ -122,12 +122,9 @@ def test_it_decides_as_the_toolkit_did(source: str, intent: dict[str, Any], effe
         ("a > -5", {"a": -6}, False, "a negative number"),
         ("5 < a", {"a": 6}, True, "a constant before its field"),
         ("'x' == a", {"a": "x"}, True, "a constant before its field"),
-        ("a == 'x' && b == 'y' || c == 'z'", {"c": "z"}, True, "`&&`"),
-        ("a == 'x' AND b == 'y'", {"a": "x", "b": "y"}, True, "capitals"),
         ("a == 'this or that'", {"a": "this or that"}, True, "`and` or `or` in a text"),
         ('a == "it\'s"', {"a": "it's"}, True, "a quote in a text"),
         ("a == ''", {"a": ""}, True, "an empty text"),
-        ("a == 'x'\nor b == 'y'", {"b": "y"}, True, "not between spaces"),
     ],
 )
 def test_a_condition_that_never_matched_is_a_real_one_now_and_told(
@@ -138,7 +135,9 @@ def test_a_condition_that_never_matched_is_a_real_one_now_and_told(
     assert any(told in reason and "never matched" in reason for _, reason in reasons(made.notes))
 
 
-@pytest.mark.parametrize("condition", ["not a == 'x'", "(a == 'y')", "a != 5", "a in [1, 'y']", "a == 'x' || true"])
+@pytest.mark.parametrize(
+    "condition", ["not a == 'x'", "(a == 'y')", "a != 5", "a in [1, 'y']", "a == 'x' || true", "a && a == 'y'"]
+)
 def test_a_rule_that_allowed_nothing_asks_once_its_condition_is_real(condition: str) -> None:
     made = agt(one(condition, "allow", "deny"), "p")
     assert said(made, payload={"a": "y"}) == (ASK, "r")
@@ -292,6 +291,7 @@ def test_an_unreadable_rule_with_a_limit_does_not_let_its_excess_pass() -> None:
         ("{field: a, operator: matches, value: x}", {"a": "zzz"}, BLOCK),
         ("{field: 'a || true', operator: eq, value: x}", {"a": "zzz"}, BLOCK),
         ("{field: a, value: x}", {"a": "zzz"}, BLOCK),
+        ("{field: args.a, operator: eq, value: x}", {"a": "x"}, BLOCK),
     ],
 )
 def test_a_condition_may_be_a_mapping(condition: str, payload: dict[str, Any], expected: str) -> None:
@@ -337,6 +337,14 @@ def test_json_may_write_a_character_as_two_escapes() -> None:
         ("rules:\n  - {name: r, condition: a, enabled: sure}\n", "rules[0].enabled", 2, 38),
         ("rules:\n  - {name: r, condition: a, action: allow, limit: often}\n", "rules[0].limit", 2, 51),
         ("rules:\n  - {name: r, condition: a, action: allow, limit: -5/hour}\n", "rules[0].limit", 2, 51),
+        ("rules: [{name: r, condition: {field: a, operator: [x], value: 1}}]\n", "rules[0].condition.operator", 1, 51),
+        (
+            "rules: [{name: r, condition: {field: a, operator: {x: 1}, value: 1}}]\n",
+            "rules[0].condition.operator",
+            1,
+            51,
+        ),
+        ("rules: [{name: r, condition: {field: [a], operator: eq, value: 1}}]\n", "rules[0].condition.field", 1, 38),
         ("default_action: maybe\n", "default_action", 1, 17),
         ("agents: ['did:*']\n", "agents", 1, 9),
         ('{"name": "a", "name": "b"}', "name", 1, 15),

@@ -10,9 +10,9 @@ from typing import Any
 
 from ..strict_yaml import join
 from ..verdicts import ALLOW, ASK, BLOCK
-from .agt_conditions import fields, path_of, translate
+from .agt_conditions import dids, fields, path_of, translate, unsettled
 from .agt_syntax import Among, Compared, Reading, Value, parse
-from .cel import FALSE, TRUE, CannotSay, Cel
+from .cel import FALSE, TRUE, CannotSay, Cel, both, either
 from .draft import Approval, Draft, Drafts
 from .imported import Imported
 from .source import Source, policy_name, prose, quoted, slug
@@ -28,6 +28,11 @@ _EFFECTS = {
 _PERIODS = {"second": "1s", "minute": "1m", "hour": "1h", "day": "1d"}
 _STAGES = ("pre_input", "pre_tool", "post_tool", "pre_output")
 _OPERATORS = {"eq": "==", "ne": "!=", "gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
+_EITHER = {
+    ALLOW: "the rule allows where that and the whole of it hold",
+    ASK: "the rule asks where that or the whole of it holds",
+    BLOCK: "the rule blocks where that or the whole of it holds",
+}
 _MOST_RULES = 500
 _MOST_SEATS = 20
 _MOST = 10**9
@@ -54,9 +59,11 @@ def agt(text: str, name: str) -> Imported:
     effects = {"allow": ALLOW, "deny": BLOCK, "require_approval": ASK}
     default = effects[source.choice(source.data.get("default_action", "deny"), "default_action", effects)]
     passed = False
-    for index, data in _in_order(source):
-        rule = _Rule(source, rules, data, join("rules", index))
-        rule.read()
+    listed = [_Rule(source, rules, data, join("rules", index)) for index, data in _in_order(source)]
+    names = [name for rule in listed for name in rule.names()]
+    nowhere = unsettled(names)
+    for rule in listed:
+        rule.read(nowhere)
         if passed and rule.effect == BLOCK:
             reason = (
                 "stands behind rules that let pass, as priorities say; under deny_overrides it came first: move it up"
@@ -135,11 +142,20 @@ class _Rule:
         self.path = path
         self.effect: str | None = None
         self.unread = ""
+        self.name = source.text(data.get("name"), f"{path}.name", most=500)
+        self.action = source.choice(data.get("action", "deny"), f"{path}.action", _EFFECTS)
+        self.reading = self._read_condition()
+        self.nowhere: dict[str, str] = {}
 
-    def read(self) -> None:
-        name = self.source.text(self.data.get("name"), f"{self.path}.name", most=500)
-        action = self.source.choice(self.data.get("action", "deny"), f"{self.path}.action", _EFFECTS)
-        reading = self._read_condition()
+    def names(self) -> set[str]:
+        """The fields that the condition reads."""
+        if self.reading is None:
+            return set()
+        return fields(self.reading.expression) | (fields(self.reading.taken) if self.reading.taken else set())
+
+    def read(self, nowhere: dict[str, str]) -> None:
+        """Make the rule; ``nowhere``: fields that have no place here, and why."""
+        name, action, reading, self.nowhere = self.name, self.action, self.reading, nowhere
         if not self._counts():
             return
         unknown = [key for key in self.data if key not in _RULE]
@@ -157,11 +173,28 @@ class _Rule:
         when = self._when(reading, effect)
         if when is None:
             self.rules.unreadable(rule)
+            return
+        assert reading is not None
+        whole = Draft(rule.id, effect, None if when == TRUE else when, rule.reason, approval, limits)
+        if effect == ASK and self._is_open(reading):
+            self.rules.unreadable(whole)
         elif when == FALSE:
             self.source.note(f"{self.path}.condition", "never holds, so there is no rule for it")
         else:
-            made = Draft(rule.id, effect, None if when == TRUE else when, rule.reason, approval, limits)
-            self.rules.add(made, self.path)
+            self.rules.add(whole, self.path)
+        if effect == ALLOW and limits:
+            self._hold_excess(whole, reading)
+
+    def _is_open(self, reading: Reading) -> bool:
+        """Whether the condition reads something that has no place here."""
+        return bool(dids(reading.expression) or self.names() & set(self.nowhere))
+
+    def _hold_excess(self, rule: Draft, reading: Reading) -> None:
+        """What the toolkit may have counted under a rule that now allows less does not pass uncounted."""
+        wide = self._said(reading, ASK)
+        if wide not in (rule.when or TRUE, FALSE):
+            name = self.rules.id(f"{rule.id}-beyond")
+            self.rules.unreadable(Draft(name, ASK, None if wide == TRUE else wide, rule.reason, limits=rule.limits))
 
     def _counts(self) -> bool:
         """Whether the rule is about what an agent proposes, and switched on."""
@@ -218,16 +251,51 @@ class _Rule:
             self.source.drop(path, f"cannot be read: {self.unread}; {outcome}")
             return None
         try:
-            when = translate(reading.expression, sure=effect == ALLOW)
+            when = self._said(reading, effect)
         except CannotSay as error:
             self.source.drop(path, f"cannot be carried over: {error}; {outcome}")
             return None
+        self._tell_open(reading, effect, path)
+        if reading.passed:
+            reason = (
+                f"the toolkit reads only {', '.join(f'`{each[:80]}`' for each in reading.passed)} of this and passes"
+                f" over what follows; {_EITHER[effect]}"
+            )
+            self.source.note(path, reason)
         if reading.silent:
             reason = f"the toolkit never matched {', '.join(reading.silent)}; this is a real condition now"
             self.source.note(path, reason)
-        for name in sorted(fields(reading.expression)):
+        for name in sorted(fields(reading.expression) - set(self.nowhere)):
             self._note_field(name, path)
         return when
+
+    def _said(self, reading: Reading, effect: str) -> Cel:
+        """The condition for a rule with this effect, as it says and as the toolkit took it.
+
+        Raises:
+            CannotSay: for numbers that are no amounts.
+        """
+        sure = effect == ALLOW
+        said = translate(reading.expression, sure=sure, unsettled=self.nowhere)
+        if reading.taken is None:
+            return said
+        taken = translate(reading.taken, sure=sure, unsettled=self.nowhere)
+        if FALSE in (said, taken):
+            return FALSE if sure else either(said, taken)
+        if sure:
+            return both(said, taken) or TRUE
+        if set(taken.parts or (taken,)) <= set(said.parts or (said,)):
+            return taken
+        return said if set(said.parts or (said,)) <= set(taken.parts or (taken,)) else either(said, taken)
+
+    def _tell_open(self, reading: Reading, effect: str, path: str) -> None:
+        """Say which comparisons could not be carried over."""
+        counted = "it counts as false" if effect == ALLOW else "it counts as true"
+        for name in sorted(self.names()):
+            if name in self.nowhere:
+                self.source.drop(path, f"{name} {self.nowhere[name]}; where a condition asks for it, {counted}")
+            elif name in dids(reading.expression):
+                self.source.drop(path, f"no agent is known by its DID here; where {name} is one, {counted}")
 
     def _note_field(self, name: str, path: str) -> None:
         read = path_of(name)
@@ -279,6 +347,7 @@ def _structured(source: Source, condition: dict[str, Any], path: str) -> Reading
     read = fields(reading.expression)
     if reading.silent or read != {name}:
         raise CannotSay(f"{quoted(name)} is no field")
+    operator = source.text(operator, f"{path}.operator", most=40)
     if operator in ("in", "not_in"):
         values = tuple(_scalar(each) for each in source.items(value, f"{path}.value"))
         return Reading(Among(name, values, operator == "not_in"))

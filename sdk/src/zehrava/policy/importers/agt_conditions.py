@@ -7,12 +7,16 @@ differently; for a rule that asks or blocks.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
+
 from .agt_syntax import All, Always, Among, Compared, Expression, Not, Some, Truth, Value
 from .cel import FALSE, TRUE, Cel, Path, amount_of, both, compare, either, literal, negate, none_of, one_of
 
-_ACTION = frozenset({"action", "action.type", "action.name", "action_type", "tool", "tool.name", "tool_name"})
-_AGENT = frozenset({"agent", "agent.id", "agent.name", "agent.did", "agent_id", "agent_name", "agent_did"})
-_ENVIRONMENT = frozenset({"environment", "env", "agent.environment"})
+# Of several fields in one document that are found in the same place, the first listed is meant by it.
+_ACTION = ("tool_name", "tool.name", "tool", "action.name", "action", "action.type", "action_type")
+_AGENT = ("agent.name", "agent_name", "agent", "agent.id", "agent_id")
+_ENVIRONMENT = ("agent.environment", "environment", "env")
+_NOWHERE = frozenset({"agent.did", "agent_did"})
 _PAYLOAD = (
     "args", "arguments", "parameters", "params", "payload", "tool_args", "tool_input", "tool.args", "tool.arguments",
     "tool.input", "tool.parameters", "action.args", "action.arguments", "action.params", "action.parameters",
@@ -41,6 +45,33 @@ def path_of(name: str) -> Path:
     return Path("payload", steps)
 
 
+def unsettled(names: Iterable[str]) -> dict[str, str]:
+    """The fields of a document that have no place of their own here, and why.
+
+    Where several are found in the same place only one of them can be it: held against the same value, two comparisons
+    that were about different things would rule each other out.
+    """
+    placed: dict[Path, list[str]] = {}
+    why: dict[str, str] = {}
+    for name in sorted(set(names)):
+        if name in _NOWHERE:
+            why[name] = "has no equal here"
+        else:
+            placed.setdefault(path_of(name), []).append(name)
+    for path, alike in placed.items():
+        first, *others = sorted(alike, key=_preference)
+        why |= {name: f"has no place of its own: {path.value.text} stands for {first}" for name in others}
+    return why
+
+
+def _preference(name: str) -> tuple[int, str]:
+    known = (*_ACTION, *_AGENT, *_ENVIRONMENT)
+    if name in known:
+        return known.index(name), name
+    prefix = next((index for index, each in enumerate(_PAYLOAD) if f"{name}.".startswith(f"{each}.")), len(_PAYLOAD))
+    return prefix, name
+
+
 def fields(expression: Expression) -> set[str]:
     """The fields that a condition reads."""
     if isinstance(expression, Some | All):
@@ -50,22 +81,27 @@ def fields(expression: Expression) -> set[str]:
     return set() if isinstance(expression, Always) else {expression.field}
 
 
-def translate(expression: Expression, *, sure: bool) -> Cel:
+def translate(expression: Expression, *, sure: bool, unsettled: Collection[str] = ()) -> Cel:
     """The condition, said surely or possibly.
+
+    Args:
+        unsettled: fields that cannot be read here: what is held against them may or may not be so.
 
     Raises:
         CannotSay: for numbers that are no amounts.
     """
     if isinstance(expression, Some):
-        return either(*(translate(part, sure=sure) for part in expression.parts))
+        return either(*(translate(part, sure=sure, unsettled=unsettled) for part in expression.parts))
     if isinstance(expression, All):
-        parts = [translate(part, sure=sure) for part in expression.parts]
+        parts = [translate(part, sure=sure, unsettled=unsettled) for part in expression.parts]
         return FALSE if FALSE in parts else both(*parts) or TRUE
     if isinstance(expression, Not):
-        return negate(translate(expression.part, sure=not sure))
+        return negate(translate(expression.part, sure=not sure, unsettled=unsettled))
     if isinstance(expression, Always):
         return TRUE if expression.holds else FALSE
     path = path_of(expression.field)
+    if expression.field in unsettled or (path == _NAME and _decentral(expression)):
+        return FALSE if sure else TRUE
     if isinstance(expression, Truth):
         return _truth(path, sure)
     if isinstance(expression, Among):
@@ -73,6 +109,28 @@ def translate(expression: Expression, *, sure: bool) -> Cel:
     if expression.operator in ("==", "!="):
         return _among(path, (expression.value,), expression.operator == "!=", sure)
     return _order(path, expression, sure)
+
+
+_NAME = Path("agent", ("name",))
+
+
+def _decentral(expression: Compared | Among | Truth) -> bool:
+    """Whether an agent is named by a DID, which nobody has here."""
+    if isinstance(expression, Truth):
+        return False
+    values = expression.values if isinstance(expression, Among) else (expression.value,)
+    return any(isinstance(value, str) and value.startswith("did:") for value in values)
+
+
+def dids(expression: Expression) -> set[str]:
+    """The fields that a condition holds against the DID of an agent."""
+    if isinstance(expression, Some | All):
+        return {name for part in expression.parts for name in dids(part)}
+    if isinstance(expression, Not):
+        return dids(expression.part)
+    if isinstance(expression, Always) or path_of(expression.field) != _NAME:
+        return set()
+    return {expression.field} if _decentral(expression) else set()
 
 
 def _truth(path: Path, sure: bool) -> Cel:

@@ -1,12 +1,14 @@
 """Reading the condition strings of ``governance.toolkit/v1`` as what they say, with the usual precedence.
 
-The toolkit splits them at ``or``, then at ``and``, and holds the pieces against a few patterns; whatever fits none is
-silently false. Here the whole of it is read, and everything that never matched there is remembered.
+The toolkit splits them at ``or``, then at ``and``, and holds the beginnings of the pieces against a few patterns; what
+fits none is silently false, and what follows a match is passed over. Here the whole of it is read, and beside it what
+the toolkit took it for.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -84,12 +86,40 @@ class Truth(NamedTuple):
 Expression = Some | All | Not | Always | Compared | Among | Truth
 
 
+_FIELD = re.compile(r"\w+(?:\.\w+)*")
+_BEGINNINGS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], Expression]], ...] = (
+    (
+        re.compile(rf"({_FIELD.pattern})\s*(==|!=)\s*['\"]([^'\"]+)['\"]"),
+        lambda found: Compared(found[1], found[2], found[3]),
+    ),
+    (
+        re.compile(rf"({_FIELD.pattern})\s+in\s+\[([^\]]*)\]"),
+        lambda found: Among(
+            found[1], tuple(each.strip().strip("'\"") for each in found[2].split(",") if each.strip()), False
+        ),
+    ),
+    (
+        re.compile(rf"({_FIELD.pattern})\s*(>=|<=|>|<)\s*([0-9]+(?:\.[0-9]+)?)"),
+        lambda found: Compared(found[1], found[2], float(found[3]) if "." in found[3] else int(found[3])),
+    ),
+)
+
+
 @dataclass(slots=True)
 class Reading:
-    """A condition and what of it never matched in the toolkit."""
+    """A condition as it says, and as the toolkit took it.
+
+    Attributes:
+        expression: what it says.
+        silent: what of it never matched in the toolkit.
+        taken: what the toolkit matched of it, where that is something else.
+        passed: comparisons behind which the toolkit passed over what follows.
+    """
 
     expression: Expression
     silent: list[str] = field(default_factory=list)
+    taken: Expression | None = None
+    passed: list[str] = field(default_factory=list)
 
 
 class _Token(NamedTuple):
@@ -109,11 +139,38 @@ def parse(text: str) -> Reading:
     parser = _Parser(tokens)
     joints = sum(1 for token in tokens if token.kind == "name" and token.text in ("and", "or"))
     if joints > len(_SPLITS.findall(re.sub(r"'[^']*'|\"[^\"]*\"", "''", text))):
-        parser.silent.append("`and` or `or` that is not between spaces")
+        parser.joints.append("`and` or `or` that is not between spaces")
     expression = parser.disjunction(0)
     if parser.at < len(parser.tokens):
         raise CannotSay(f"{parser.tokens[parser.at].text[:40]!r} does not belong there")
-    return Reading(expression, list(dict.fromkeys(parser.silent)))
+    passed: list[str] = []
+    taken = _taken(text, passed)
+    if taken == Always(False):
+        parser.silent += parser.joints
+    silent = list(dict.fromkeys(parser.silent))
+    return Reading(expression, silent, None if taken == expression else taken, list(dict.fromkeys(passed)))
+
+
+def _taken(text: str, passed: list[str]) -> Expression:
+    """What the toolkit made of a condition: cut at ``or``, then at ``and``, and of each piece only what it begins with.
+
+    Args:
+        passed: gets the beginning of every piece of which the rest was passed over.
+    """
+    for word, joined in ((" or ", Some), (" and ", All)):
+        if word in text:
+            parts = tuple(_taken(part.strip(), passed) for part in text.split(word))
+            if joined is All and Always(False) in parts:
+                return Always(False)
+            real = tuple(part for part in parts if part != Always(False))
+            return joined(real) if len(real) > 1 else real[0] if real else Always(False)
+    for pattern, make in _BEGINNINGS:
+        found = pattern.match(text)
+        if found:
+            if found.end() < len(text):
+                passed.append(found.group())
+            return make(found)
+    return Truth(text) if _FIELD.fullmatch(text) else Always(False)
 
 
 def _tokens(text: str) -> list[_Token]:
@@ -142,6 +199,7 @@ class _Parser:
         self.tokens = tokens
         self.at = 0
         self.silent: list[str] = []
+        self.joints: list[str] = []  # `&&` and the like, which the toolkit did not know
 
     def _peek(self) -> _Token:
         return self.tokens[self.at] if self.at < len(self.tokens) else _Token("end", "")
@@ -157,9 +215,13 @@ class _Parser:
         word = self._word()
         if word not in words:
             return ""
-        if word in ("&&", "||", "!"):
-            self.silent.append(f"`{word}`")
-        elif word in ("and", "or", "not", "in") and self._peek().text != word:
+        if word in ("&&", "||"):
+            self.joints.append(f"`{word}`")
+        elif word in ("and", "or") and self._peek().text != word:
+            self.joints.append(f"`{self._peek().text}` in capitals")
+        elif word == "!":
+            self.silent.append("`!`")
+        elif word in ("not", "in") and self._peek().text != word:
             self.silent.append(f"`{self._peek().text}` in capitals")
         self.at += 1
         return word
