@@ -246,7 +246,7 @@ class ProvingPages(GovernedAdmin):
         )
 
     def backtest_progress(self, request: HttpRequest, object_id: str, backtest_id: int) -> HttpResponse:
-        """The bar and the badge, as the page fetches them again and again; at the end it has the whole page reloaded."""
+        """The bar and the badge, as the page fetches them again and again; at the end it reloads the whole page."""
         policy, backtest = self._backtest(request, object_id, backtest_id)
         context = {"backtest": backtest, "may_prove": may_prove(request.user), **self._progress(policy, backtest)}
         answer = render(request, "admin/intents/proving/progress_alone.html", context)

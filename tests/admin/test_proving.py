@@ -92,6 +92,8 @@ def test_coming_into_force_ends_shadow_mode_and_the_page_says_so(author, key):
     load_policy(ASKS)
     shadow(ALLOWS_SMALL)
     refund(key)
+    asked = text(author.get(address("activate", 2)))
+    assert "It leaves shadow" in asked
     load_policy(ALLOWS_SMALL)
 
     page, before = text(author.get(address("shadow"))), text(author.get(address("shadow") + "?version=2"))
@@ -422,3 +424,26 @@ def test_the_policys_page_leads_to_both(author):
 
     assert address("shadow") in page.content.decode() and address("backtests") in page.content.decode()
     assert "In shadow v2 since" in text(page)
+
+
+def test_a_draft_leads_to_shadow_mode_and_to_a_backtest_of_itself(author, sign_in):
+    load_policy(ASKS)
+    draft(ALLOWS_SMALL)
+    policy = Policy.objects.get()
+    pages = [
+        reverse("admin:intents_policy_change", args=[policy.pk]),
+        reverse("admin:intents_policy_version", args=[policy.pk, 2]),
+    ]
+    links = [f'{address("start_shadow")}?version=2"', f'{address("backtests")}?version=2"']
+
+    for page in pages:
+        body = author.get(page).content.decode()
+        assert all(link in body for link in links)
+        body = sign_in(make_user(f"r{len(page)}", "reviewers")).get(page).content.decode()
+        assert not any(link in body for link in links), "who may not start them is not offered to"
+    shadowing.start(policy.versions.get(number=2), by=ARRANGER)
+    for page in pages:
+        body = author.get(page).content.decode()
+        assert links[0] not in body and f'href="{address("shadow")}"' in body
+    in_force = author.get(reverse("admin:intents_policy_version", args=[policy.pk, 1])).content.decode()
+    assert "?version=1" not in in_force, "what is in force cannot differ from itself"
