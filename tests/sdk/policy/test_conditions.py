@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 from typing import Any
 
 import pytest
@@ -158,3 +159,52 @@ def test_a_failing_function_does_not_write_the_payload_to_the_log(
     verdict('amount(payload.a) > amount("5")', {"a": "not-an-amount"})
     assert caplog.text == ""
     assert capfd.readouterr() == ("", "")
+
+
+SECRETS = {
+    "text": "s3cret", "number": 918273645, "list": ["s3cret"], "date": "2026-13-45",
+    "map": {"s3cret": 1, "b3cret": 2, "c3cret": {"d3cret": 3}},
+}  # fmt: skip
+SHOW_NOTHING = [
+    'weekday(now, payload.map) == "mon"', 'weekday(now, payload.text) == "mon"', "on_days(now, payload.map, ['mon'])",
+    'in_cidr("192.0.2.1", payload.text)', 'in_cidr("192.0.2.1", [payload.map])', 'in_cidr("192.0.2.1", payload.map)',
+    'in_cidr("192.0.2.1", ["10.0.0.0/8", payload.text])', "payload.map[payload.text] == payload.gone",
+    "payload.map[payload.list] == 1", "payload.list[payload.number] == 1", "payload.map[payload.number] == 1",
+    "payload.number * 9000000000000 * 9000 > 1", 'duration(payload.text) > duration("1s")',
+    "timestamp(payload.date) < now", "int(payload.text) == 1", 'amount(payload.map) > amount("1")',
+    'amount(payload.text) > amount("1")', 'amount_sum(payload.list) > amount("1")',
+    'domain(payload.text) == "example.com"', 'url_host(payload.text) == "example.com"',
+    'on_dates(now, "UTC", payload.date, "2026-01-01")', 'in_hours(now, "UTC", payload.text, "10:00")',
+    "json_size([now, payload.map]) > 1", "payload.map > 1", "payload.text", "payload.map", "payload.text.all(x, x > 1)",
+    'payload.map.all(k, payload.map[k] > "a")', "glob(payload.text, payload.map)", "length(payload.map) > 1",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("condition", SHOW_NOTHING)
+def test_an_error_repeats_no_value_of_the_payload_and_is_the_same_every_time(condition: str) -> None:
+    reasons = set()
+    for _ in range(12):  # CEL hands maps over in random order
+        said = verdict(condition, SECRETS)
+        reasons.add((said.reason, json.dumps(said.trace[0]["error"])))
+    ((reason, _),) = reasons
+    assert "could not be evaluated" in reason
+    for value in ("3cret", "918273645", "2026-13", "unhashable", "Error"):
+        assert value not in reason
+
+
+def test_what_is_no_json_is_asked_about_and_not_looked_past() -> None:
+    condition = 'contains_term(payload, ["sue"])'
+    assert verdict(condition, {"a": ["we sue"]}, "block").effect == "block"
+    said = verdict(condition, {"a": ("we sue",)}, "block")
+    assert said.effect == "require_approval"
+    assert "payload holds a tuple, which is not JSON" in said.reason
+
+
+def test_an_instant_outside_of_the_calendar_is_asked_about_in_words() -> None:
+    now = datetime.datetime.min.replace(tzinfo=datetime.timezone(datetime.timedelta(hours=2)))
+    policies = PolicySet.parse("name: p\nmatch: {actions: [x.y]}\nrules:\n  - {id: a, effect: allow}\n")
+    said = policies.evaluate(action="x.y", payload={}, agent={}, now=now)
+    assert (said.effect, said.reason) == (
+        "require_approval",
+        "policies could not be evaluated: now is outside of the calendar",
+    )

@@ -23,12 +23,14 @@ SUE = [
     "$ue", "5ue", "5u3", "$ue!", "s@u@e", "$@u@e", "@$ue", "@sue", "§ue", "su€",
     "ＳＵＥ", "ｓ＿ｕ＿ｅ", "𝓼𝓾𝓮", "ⓢⓤⓔ", "🅢🅤🅔", "🇸🇺🇪", "ꜱᴜᴇ", "ѕue", "ѕυе", "ѕ u е", "Տue", "ᏚUE", "suǝ", "ꓢue",
     "\\u0073ue", "\\\\u0073\\u0075\\u0065", "\\x73ue", "\\u{73}ue", "s&#117;e", "s&#x75;e", "s%75e", "please\\nsue now",
+    "<p>s-u-e</p>", "<b>s.u.e</b>", "<p>s u e</p>", "x s-u-e x", "b.s-u-e", "x: s u e :x", "s-u-e.b",
     "s\\u200bue", "\U000e0073\U000e0075\U000e0065", "a: s\U000e0075ue",
 ]  # fmt: skip
 
 OTHER_WORDS = [
     "", "issue", "pursue", "ensue", "sued", "suede", "tissues", "Sueann", "ISSUE", "ｉｓｓｕｅ", "іѕѕuе", "is\u200bsue",
-    "i s s u e", "i-s-s-u-e", "\\u0069ssue", "su", "us e", "is sued", "345", "$345", "s%", "it's uexy", "sue2", "5 u",
+    "i s s u e", "i-s-s-u-e", "t i s s u e", "<p>i-s-s-u-e</p>", "i  s s\tu e", "i.s.s.u.e", "s-u-e-d", "<b>s u e d</b>",
+    "\\u0069ssue", "su", "us e", "is sued", "345", "$345", "s%", "it's uexy", "sue2", "5 u",
 ]  # fmt: skip
 
 

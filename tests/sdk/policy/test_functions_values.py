@@ -134,7 +134,8 @@ def test_an_address_in_an_odd_notation_is_an_error(ip: Any) -> None:
 @pytest.mark.parametrize(
     "networks",
     ["", "10.0.0.0", "10.0.0.1/8", "10.0.0.0/255.0.0.0", "10.0.0.0/08", "10.0.0.0/33", "10/8", "::ffff:10.0.0.0/104",
-     "fe80::%1/64", [], [5], None, ["10.0.0.0/8", "x"]],
+     "fe80::%1/64", [], [5], None, ["10.0.0.0/8", "x"],
+     {"10.0.0.0/8": 1}, [["10.0.0.0/8"]], [{}]],
 )  # fmt: skip
 def test_a_network_in_an_odd_notation_is_an_error(networks: Any) -> None:
     with pytest.raises(ValueError):

@@ -155,6 +155,8 @@ def test_a_shortcut_says_what_cel_says_or_nothing(text: str, payload: Any, conte
     JSON,
 )
 def test_two_members_compare_as_in_cel(op: str, form: str, first: Any, second: Any) -> None:
+    if op == "in" and form.startswith("amount"):
+        return  # refused: an amount is no list
     given_values = values({"a": first, "b": second}, {})
     try:
         check_json(given_values["payload"], "payload")

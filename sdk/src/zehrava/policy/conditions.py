@@ -88,6 +88,9 @@ _UNORDERED_WALKS = frozenset({"map", "filter"})
 
 _REPETITION = re.compile(r"\{(\d*),?(\d*)\}")
 _CALL_FAILED = re.compile(r"Python function call failed: \w+: (.*)\. Check function arguments and their types\.", re.S)
+_NOT_READ = re.compile(r"Function '(\w+)' error: ")
+# What the library says of kinds alone.
+_NAMES_KINDS = ("Unsupported operation", "Cannot mix", "Value of type", "division by zero", "modulo by zero")
 _NO_METHOD = re.compile(r"Undefined variable or function: '(\w+)'")
 _OPENING = {")": "(", "]": "[", "}": "{"}
 
@@ -177,7 +180,7 @@ class Condition:
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:  # a panic in the library is a BaseException
-            raise EvaluationError(_explain(error)) from None
+            raise EvaluationError(_explain(error, self.source)) from None
 
     def holds(self, surroundings: Surroundings) -> bool:
         """Whether the condition holds.
@@ -428,10 +431,11 @@ def _kind(value: Any) -> str:
     return names.get(type(value), type(value).__name__)
 
 
-def _explain(error: BaseException) -> str:
-    """One sentence for people. It names keys and functions; it repeats no more of the payload than that."""
+def _explain(error: BaseException, source: str) -> str:
+    """One sentence for people. It names what the condition ``source`` names and kinds of values, never a value."""
     if isinstance(error, KeyError):
-        return f"there is no {str(error.args[0] if error.args else '')[:80]!r}"
+        name = str(error.args[0] if error.args else "")
+        return f"there is no {name[:80]!r}" if name in source else "there is no member of that name"
     detail = str(error)
     call = _CALL_FAILED.search(detail)
     if call:
@@ -443,7 +447,16 @@ def _explain(error: BaseException) -> str:
         return "values of different kinds cannot be compared or combined"
     if detail.startswith("Unexpected type"):
         return "a value is not of the kind that the condition expects: something was looked up in what has no members"
-    return detail.split("\n")[0][:300] or type(error).__name__
+    if detail.startswith("index out of bounds"):
+        return "the list has no member at that place"
+    if detail.startswith("Arithmetic overflow"):
+        return "a number is too large to be worked out"
+    read = _NOT_READ.match(detail)
+    if read:
+        return f"{read[1]}() cannot read this value"
+    if detail.startswith(_NAMES_KINDS):
+        return detail.split("\n")[0][:300]
+    return f"it cannot be worked out ({type(error).__name__})"
 
 
 def check_json(value: Any, what: str, *, depth: int = MAX_DEPTH) -> None:
@@ -471,7 +484,7 @@ def check_json(value: Any, what: str, *, depth: int = MAX_DEPTH) -> None:
                 _check_text(key, what)
             if type(member) is not str or not member.isascii():
                 check_json(member, what, depth=depth - 1)
-    elif kind is list or kind is tuple:
+    elif kind is list:  # a tuple is none: functions would not look into it
         if not depth:
             raise EvaluationError(f"{what} is nested deeper than {MAX_DEPTH}")
         for member in value:
@@ -496,4 +509,9 @@ def utc(moment: datetime.datetime) -> datetime.datetime:
     """``now`` as conditions see it: aware, in UTC."""
     if not isinstance(moment, datetime.datetime) or moment.tzinfo is None:
         raise EvaluationError("now must be a time with a time zone")
-    return moment if moment.tzinfo is datetime.UTC else moment.astimezone(datetime.UTC)
+    if moment.tzinfo is datetime.UTC:
+        return moment
+    try:
+        return moment.astimezone(datetime.UTC)
+    except OverflowError:
+        raise EvaluationError("now is outside of the calendar") from None

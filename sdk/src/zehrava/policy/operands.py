@@ -127,7 +127,8 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)
     if isinstance(value, dict):
-        return {key: _plain(value[known]) for key, known in sorted((str(known), known) for known in value)}
+        keys = sorted(value, key=lambda key: (str(key), type(key).__name__))  # "1" and 1 are two keys to CEL
+        return {str(key): _plain(value[key]) for key in keys}
     if isinstance(value, list | tuple):
         return [_plain(member) for member in value]
     if isinstance(value, datetime.datetime):

@@ -14,7 +14,7 @@ _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _HOST = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*", re.ASCII)
 _NAME = re.compile(rf"(?=.{{1,253}}$){_LABEL}(?:\.{_LABEL})*", re.ASCII)
 _NUMERIC = re.compile(r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)", re.ASCII)
-_LOCAL = re.compile(r"[^\s\x00-\x1f\x7f\"(),:;<>@\[\\\]]+")
+_LOCAL = re.compile(r"[^\s\x00-\x1f\x7f!%\"(),:;<>@\[\\\]]+")  # "!" and "%" lead on to another host
 _URL = re.compile(
     r"https?://(?:\[(?P<v6>[0-9a-f:.]+)\]|(?P<host>[a-z0-9.-]+))(?::(?P<port>[0-9]{1,5}))?(?:[/?#][!-\[\]-~]*)?",
     re.ASCII | re.IGNORECASE,
@@ -28,13 +28,15 @@ def domain(email: Any) -> str:
 
     Raises:
         ValueError: when it is not exactly one bare address: one ``@``, something on each side, a host name after it.
-            Lists, display names and anything a mailer could read in two ways are refused.
+            Lists, display names and anything a mailer could read in two ways are refused, routes (``a%b``, ``a!b``)
+            among them.
     """
     if not isinstance(email, str) or len(email) > 320 or email.count("@") != 1:
         raise ValueError("domain() takes one bare e-mail address with exactly one @")
     local, host = email.split("@")
+    plain = host.isascii()  # before it is lowered: the Kelvin sign becomes a k
     host = host.lower()
-    if not _LOCAL.fullmatch(local) or not _HOST.fullmatch(host):
+    if not plain or not _LOCAL.fullmatch(local) or not _HOST.fullmatch(host):
         raise ValueError("domain() takes one bare e-mail address with an ASCII host name")
     return host
 
@@ -73,7 +75,7 @@ def in_cidr(ip: Any, networks: Any) -> bool:
             host bits.
     """
     address = _address(ip)
-    compiled = _networks(tuple(networks) if isinstance(networks, list) else networks)
+    compiled = _read(networks)
     return any(address in network for network in compiled if network.version == address.version)
 
 
@@ -83,7 +85,17 @@ def check_networks(networks: Any) -> None:
     Raises:
         ValueError: in one sentence.
     """
-    _networks(tuple(networks) if isinstance(networks, list) else networks)
+    _read(networks)
+
+
+def _read(networks: Any) -> tuple[Network, ...]:
+    """The networks of a text or a list of texts."""
+    given = [networks] if isinstance(networks, str) else networks
+    if not isinstance(given, list) or not 0 < len(given) <= MAX_NETWORKS:
+        raise ValueError(f'in_cidr() takes a network such as "10.0.0.0/8", or a list of 1 to {MAX_NETWORKS}')
+    if not all(isinstance(each, str) for each in given):
+        raise ValueError("a network is a text such as 10.0.0.0/8 or 2001:db8::/32")
+    return _networks(tuple(given))
 
 
 def _address(text: Any, version: int | None = None) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
@@ -100,21 +112,17 @@ def _address(text: Any, version: int | None = None) -> ipaddress.IPv4Address | i
 
 
 @lru_cache(maxsize=256)
-def _networks(networks: Any) -> tuple[Network, ...]:
-    if isinstance(networks, str):
-        networks = (networks,)
-    if not isinstance(networks, tuple) or not 0 < len(networks) <= MAX_NETWORKS:
-        raise ValueError(f'in_cidr() takes a network such as "10.0.0.0/8", or a list of 1 to {MAX_NETWORKS}')
-    return tuple(_network(text) for text in networks)
+def _networks(texts: tuple[str, ...]) -> tuple[Network, ...]:
+    return tuple(_network(text, f"network {number}") for number, text in enumerate(texts, 1))
 
 
-def _network(text: Any) -> Network:
-    if not isinstance(text, str) or not re.fullmatch(r"[0-9a-fA-F:.]{2,45}/(0|[1-9][0-9]{0,2})", text, re.ASCII):
-        raise ValueError(f"{str(text)[:60]!r} is not a network such as 10.0.0.0/8 or 2001:db8::/32")
+def _network(text: str, called: str) -> Network:
+    if not re.fullmatch(r"[0-9a-fA-F:.]{2,45}/(0|[1-9][0-9]{0,2})", text, re.ASCII):
+        raise ValueError(f"{called} is not written like 10.0.0.0/8 or 2001:db8::/32")
     try:
         network = ipaddress.ip_network(text)
-    except ValueError as error:
-        raise ValueError(f"{text[:60]!r} is not a network: {error}") from None
+    except ValueError:
+        raise ValueError(f"{called} is none: it has host bits, too long a prefix or no address") from None
     if isinstance(network, ipaddress.IPv6Network) and network.network_address.ipv4_mapped and network.prefixlen >= 96:
-        raise ValueError(f"{text[:60]!r}: write this network in IPv4")
+        raise ValueError(f"{called}: write it in IPv4")
     return network

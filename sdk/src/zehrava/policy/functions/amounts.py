@@ -15,7 +15,6 @@ _DECIMAL = re.compile(r"(-?)([0-9]{1,200})(?:\.([0-9]{1,200}))?", re.ASCII)
 _COMPLEMENT = str.maketrans("0123456789", "9876543210")
 
 
-@lru_cache(maxsize=1_024, typed=True)  # typed: True must not find the amount of 1
 def amount(value: Any) -> str:
     """An exact decimal as a string whose alphabetical order is the order of the numbers.
 
@@ -30,6 +29,14 @@ def amount(value: Any) -> str:
     Raises:
         ValueError: when it is no plain decimal, or needs more digits than the string has.
     """
+    try:
+        return _amount(value)
+    except TypeError:  # a list or map, which cannot be remembered
+        raise ValueError("an amount is a number or a decimal string") from None
+
+
+@lru_cache(maxsize=1_024, typed=True)  # typed: True must not find the amount of 1
+def _amount(value: Any) -> str:
     negative, whole, fraction = _digits(value)
     return _written(negative, whole.lstrip("0"), fraction)
 

@@ -176,6 +176,18 @@ class _Reading:
         return _LETTERS.of(self.text)
 
     @cached_property
+    def places(self) -> list[int]:
+        """For each letter where it stands in the text."""
+        return [at for at, character in enumerate(self.text) if _is_letter(character)]
+
+    def between(self, letter: int, budget: _Budget) -> frozenset[str]:
+        """The characters between a letter and the one before it; all kinds of space are one."""
+        if "places" not in self.__dict__:
+            budget.spend(len(self.text) // 25)
+        before, at = self.places[letter - 1 : letter + 1]
+        return frozenset(" " if character.isspace() else character for character in self.text[before + 1 : at])
+
+    @cached_property
     def gaps(self) -> bytes:
         """For each letter what stands before it, and one more for the end."""
         kinds = _KINDS.of(self.text)
@@ -267,7 +279,7 @@ def _stands(reading: _Reading, term: _Term, budget: _Budget) -> bool:
         budget.spend(1)
         if edges[at] and edges[at + length]:
             budget.spend(10 + length)
-            if _reads_as(reading, term, at) and _holds_together(reading, term, at):
+            if _reads_as(reading, term, at) and _holds_together(reading, term, at, budget):
                 return True
         at = alike.find(needle, at + 1)
     return False
@@ -285,7 +297,7 @@ def _reads_as(reading: _Reading, term: _Term, start: int) -> bool:
     return any(map(str.isalpha, written)) or not any(map(str.isdigit, written))
 
 
-def _holds_together(reading: _Reading, term: _Term, start: int) -> bool:
+def _holds_together(reading: _Reading, term: _Term, start: int, budget: _Budget) -> bool:
     """Whether what stands between the letters of a match belongs to one word, or to a disguise of it."""
     gaps, length = reading.gaps, len(term.needle)
     inner = gaps[start + 1 : start + length]
@@ -297,7 +309,7 @@ def _holds_together(reading: _Reading, term: _Term, start: int) -> bool:
     if not cuts:
         return True
     if len(cuts) + len(term.joints) == length - 1 and all(inner):
-        return not _goes_on(reading, start, start + length, max(inner[at - 1] for at in cuts))
+        return not _goes_on(reading, start, cuts, start + length, budget)
     if all(inner[at - 1] < _SPACE for at in cuts):
         return True
     if min(gaps[start], gaps[start + length]) <= _APOSTROPHE:
@@ -305,12 +317,18 @@ def _holds_together(reading: _Reading, term: _Term, start: int) -> bool:
     return all(_borders_letter(reading, start, length, at) for at in cuts if inner[at - 1] == _SPACE)
 
 
-def _goes_on(reading: _Reading, start: int, end: int, kind: int) -> bool:
-    """Whether letters spelled one by one go on before or behind: "i s s u e" is not "sue"."""
+def _goes_on(reading: _Reading, start: int, cuts: list[int], end: int, budget: _Budget) -> bool:
+    """Whether letters spelled one by one go on before or behind: "i s s u e" is not "sue", but "<p>s-u-e</p>" is."""
     gaps, letters = reading.gaps, reading.letters
+    kind = max(gaps[start + at] for at in cuts)
     before = start > 0 and gaps[start] == kind and gaps[start - 1] and letters[start - 1] not in _ALONE
     behind = end < len(letters) and gaps[end] == kind and gaps[end + 1] and letters[end] not in _ALONE
-    return bool(before or behind)
+    if not before and not behind:
+        return False
+    inside = {reading.between(start + at, budget) for at in cuts}
+    return bool(
+        (before and reading.between(start, budget) in inside) or (behind and reading.between(end, budget) in inside)
+    )
 
 
 def _borders_letter(reading: _Reading, start: int, length: int, cut: int) -> bool:

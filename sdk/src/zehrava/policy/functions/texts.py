@@ -24,7 +24,10 @@ def json_size(value: Any) -> int:
     Raises:
         ValueError: when it has no JSON form.
     """
-    return len(canonical.dumps(value))
+    try:
+        return len(canonical.dumps(value))
+    except Exception:  # which of several reasons there are depends on the order of keys, which CEL does not keep
+        raise ValueError("json_size() takes what has a JSON form") from None
 
 
 def members(value: Any) -> list[Any]:

@@ -112,8 +112,10 @@ def time_zone(name: Any) -> zoneinfo.ZoneInfo:
     Raises:
         ValueError: when it has no such zone; case counts.
     """
-    if not isinstance(name, str) or name not in _names():
-        raise ValueError(f"there is no time zone {str(name)[:60]!r}; write it like Europe/Berlin")
+    if not isinstance(name, str):
+        raise ValueError("a time zone is a text such as Europe/Berlin")
+    if name not in _names():
+        raise ValueError("there is no time zone of this name; write it like Europe/Berlin")
     return _load(name)
 
 
