@@ -122,6 +122,17 @@ def test_a_length_is_not_escaped_by_another_kind_of_value_or_by_emoji(note: Any)
     assert said(gate(FIELDS, "p"), **fields(note=note)) == (BLOCK, "field-note")
 
 
+def test_a_pattern_counts_emoji_twice_as_gate_did() -> None:
+    made = gate("auto_approve_under: 1\nfield_checks: [{path: a, pattern: '^[\\w\\W]{1,4}$'}]", "p")
+    assert verdict(made, records=1, payload={"a": "\U0001f600" * 4}).effect == BLOCK
+    assert verdict(made, records=1, payload={"a": "abcd"}).effect == ALLOW
+
+
+@pytest.mark.parametrize("scope", [["org_wide"], {"org_wide": True}, True, 5])
+def test_a_scope_of_another_kind_may_reach_everybody(scope: Any) -> None:
+    assert said(gate(COUNTS, "p"), records=1, context={"scope": scope}) == (ASK, "org-wide")
+
+
 @pytest.mark.parametrize("digits", ["٤٢", "４２", "𝟜𝟚"])
 def test_a_digit_in_a_pattern_is_one_of_ten(digits: str) -> None:
     made = gate("auto_approve_under: 1\nfield_checks: [{path: pin, pattern: '^\\d+$'}]", "p")

@@ -147,6 +147,28 @@ def test_a_payload_that_is_no_object_is_never_allowed_where_arguments_count(payl
     assert verdict(rebuno(SHELL, "p"), action="shell_exec", payload=payload).effect != ALLOW
 
 
+@pytest.mark.parametrize(
+    ("pattern", "beyond", "within"),
+    [("/tmp/*", "/tmp/../etc/passwd", "/tmp/a"), ("/tmp/?a*", "/tmp//a", "/tmp/xa"), ("*", "a/b", "ab")],
+)
+def test_in_a_rule_that_allows_a_glob_does_not_reach_past_a_slash(pattern: str, beyond: str, within: str) -> None:
+    source = "default_action: %s\nrules: [{id: a, when: {arguments: {path: '%s'}}, then: {decision: %s}}]"
+    made = rebuno(source % ("deny", pattern, "allow"), "p")
+    assert said(made, payload={"path": beyond}) == (BLOCK, "default")
+    assert said(made, payload={"path": within}) == (ALLOW, "a")
+    assert said(rebuno(source % ("allow", pattern, "deny"), "p"), payload={"path": beyond}) == (BLOCK, "a")
+    assert any("slash" in reason for _, reason in reasons(made.notes))
+
+
+def test_nor_does_what_is_beyond_it_pass_uncounted() -> None:
+    rate = "rate_limit: {max: 5, window: 1h}"
+    source = "default_action: allow\nrules: [{id: a, when: {arguments: {path: '/tmp/*'}}, then: {decision: allow, %s}}]"
+    made = rebuno(source % rate, "p")
+    assert said(made, payload={"path": "/tmp/a"}, used=5) == (BLOCK, "a")
+    assert verdict(made, payload={"path": "/tmp/a/b"}, used=5).effect == ASK
+    assert verdict(made, payload={"path": "/home/a"}, used=5).effect == ALLOW
+
+
 def test_priorities_put_the_lowest_first() -> None:
     source = """
 rules:

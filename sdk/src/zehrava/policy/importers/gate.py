@@ -17,7 +17,7 @@ from zehrava import durations
 
 from ..strict_yaml import join
 from ..verdicts import ALLOW, ASK, BLOCK
-from .cel import Cel, Path, both, choose, compare, either, fits, is_kind, literal, matches, negate, none_of
+from .cel import FALSE, Cel, Path, both, choose, compare, either, fits, is_kind, literal, matches, negate, none_of
 from .draft import Approval, Draft, Drafts
 from .gate_fields import field_rule
 from .gate_terms import term_rules
@@ -363,7 +363,9 @@ class _Gate:
             self._decide(variant, limits, "many", when, reason, "require_approval_over")
         if self._asks_org_wide(variant):
             scope = Path("context", ("scope",))
-            when = both(scope.present, compare(scope.value, "==", literal("org_wide")))
+            said = compare(scope.value, "==", literal("org_wide"))
+            odd = both(compare(scope.value, "!=", literal(None)), is_kind(scope.value, "string", negated=True))
+            when = both(scope.present, either(said, odd or FALSE))
             reason = "the agent says that this reaches everybody"
             self._decide(variant, limits, "org-wide", when, reason, "require_approval_for")
         if under is None:

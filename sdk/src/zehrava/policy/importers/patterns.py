@@ -208,16 +208,19 @@ class _Rewriter:
         self.at += negated
         if self._next() == "]":
             raise CannotSay("an empty class means something else in every engine")
-        parts: list[str] = []
+        parts: list[_Atom] = []
         while self._next() != "]":
             if not self._next():
                 raise CannotSay("a class is never closed in the pattern")
             parts.append(self._member())
         self.at += 1
-        text = "".join(parts)
-        return self._wide("[^" + text) if negated else _Atom(f"[{text}]")
+        text = "".join(part.text for part in parts)
+        if negated:
+            return self._wide("[^" + text)
+        narrow = "".join(part.narrow or part.text for part in parts)
+        return _Atom(f"[{text}]", f"[{narrow}]")
 
-    def _member(self) -> str:
+    def _member(self) -> _Atom:
         """One character, set or range of a class."""
         if self.pattern.startswith("[:", self.at):
             raise CannotSay("a named class has no equal here")
@@ -227,17 +230,17 @@ class _Rewriter:
             if self._next() == "-" and self.pattern[self.at + 1 : self.at + 2] != "]":
                 raise CannotSay("a range from a set means something else in every engine")
             inner = self._set(following.lower())
-            return inner if following.islower() else f"[^{inner}]"
+            return _Atom(inner) if following.islower() else self._wide("[^" + inner)
         first = self._single()
         if self._next() != "-" or self.pattern[self.at + 1 : self.at + 2] in ("]", ""):
-            return self._literal(first, _META_IN_CLASS)
+            return _Atom(self._literal(first, _META_IN_CLASS))
         self.at += 1
         if self._next() == "\\" and self.pattern[self.at + 1 : self.at + 2] in tuple("dswDSW"):
             raise CannotSay("a range to a set means something else in every engine")
         last = self._single()
         if last < first:
             raise CannotSay("a range in the pattern runs backwards")
-        return f"{self._literal(first, _META_IN_CLASS)}-{self._literal(last, _META_IN_CLASS)}"
+        return _Atom(f"{self._literal(first, _META_IN_CLASS)}-{self._literal(last, _META_IN_CLASS)}")
 
     def _single(self) -> str:
         if self._next() == "\\":
@@ -250,27 +253,32 @@ class _Rewriter:
         return character
 
 
-def glob_test(path: Path, pattern: str) -> Cel:
-    """Whether a text matches a glob of Go: ``*`` and ``?`` stand for anything, dots and slashes too, ``[a-z]`` for one.
+def glob_test(path: Path, pattern: str, *, slashes: bool = True) -> Cel:
+    """Whether a text matches a glob of Go: ``*`` and ``?`` stand for anything, ``[a-z]`` for one.
 
     The text must be one: elsewhere the condition fails.
+
+    Args:
+        slashes: whether ``*`` and ``?`` stand for slashes too. Globs of paths (``path.Match``) do not let them.
 
     Raises:
         CannotSay: for a glob that Go refuses too.
     """
     if not re.search(r"[?\[\]\\]", pattern):
-        if "*" in pattern:
+        if "*" not in pattern:
+            return compare(path.value, "==", literal(pattern))
+        if slashes:
             return call("glob", path.value, literal(pattern))
-        return compare(path.value, "==", literal(pattern))
+    anything = "." if slashes else "[^/]"
     parts: list[str] = []
     at = 0
     while at < len(pattern):
         character = pattern[at]
         end = at + 1
         if character == "*":
-            parts.append(".*")
+            parts.append(f"{anything}*")
         elif character == "?":
-            parts.append(".")
+            parts.append(anything)
         elif character == "[":
             end = _class_end(pattern, at)
             parts.append(rewrite(pattern[at:end], GO))

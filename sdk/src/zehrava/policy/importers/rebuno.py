@@ -141,10 +141,19 @@ class _Rule:
         if not meant:
             return
         rule = Draft(self.rules.id(self.data["id"], f"{self.path}.id"), effect, known, reason, approval, rate)
-        if readable:
-            self.rules.add(rule, self.path)
+        if not readable:
+            self.rules.unreadable(rule)
             return
-        self.rules.unreadable(rule)
+        self.rules.add(rule, self.path)
+        if effect == ALLOW and rate:
+            self._hold_excess(rule)
+
+    def _hold_excess(self, rule: Draft) -> None:
+        """What Rebuno may have counted under a rule that allows less here does not pass uncounted."""
+        wide, whole, _ = self._read_when(ASK)
+        if wide != rule.when or not whole:
+            name = self.rules.id(f"{rule.id}-beyond")
+            self.rules.unreadable(Draft(name, ASK, wide, rule.reason, limits=rule.limits))
 
     def _read_unknown(self, then: dict[str, Any], path: str, decision: str) -> None:
         for place, data, known in ((self.path, self.data, _RULE), (path, then, _THEN)):

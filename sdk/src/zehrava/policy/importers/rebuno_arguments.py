@@ -115,7 +115,7 @@ class _Predicate:
             "contains": lambda value, place: contains(self.value, self.source.text(value, place)),
             "regex": self._regex,
             "pattern": self._regex,
-            "glob": lambda value, place: glob_test(self.path, self.source.text(value, place, most=200)),
+            "glob": self._glob,
             "max_length": self._length,
         }
         for key, read in readers.items():
@@ -149,6 +149,14 @@ class _Predicate:
         if isinstance(value, float):
             raise CannotSay("a number with a point is written in more than one way")
         return [self.source.text(value, place)]
+
+    def _glob(self, value: Any, place: str) -> Cel:
+        """Rebuno's globs stop at slashes; a rule that asks or blocks goes further."""
+        pattern = self.source.text(value, place, most=200)
+        if "*" in pattern or "?" in pattern:
+            outcome = "do not stand for a slash" if self.sure else "stand for slashes too, where the rule holds back"
+            self.source.note(place, f"`*` and `?` {outcome}")
+        return glob_test(self.path, pattern, slashes=not self.sure)
 
     def _regex(self, value: Any, place: str) -> Cel:
         return matches(self.value, rewrite(self.source.text(value, place, most=500), GO))
