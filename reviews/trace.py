@@ -23,11 +23,12 @@ _PARTS = {"requirement": "who must agree"}
 
 @dataclass(frozen=True, slots=True)
 class OperandLine:
-    """A part of a condition and what it was; `failed` where it had no value."""
+    """A part of a condition and what it gave; `failed` where that is no value, `skipped` where it did not matter."""
 
     expression: SafeString
     value: SafeString
     failed: bool
+    skipped: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,9 @@ class RuleLine:
     colour: str
     held: str
     decided: bool
+    # The condition and what it gave; None where the rule has none.
+    when: SafeString | None
+    gave: str
     error: SafeString | None
     operands: list[OperandLine]
     limits: list[LimitLine]
@@ -91,6 +95,7 @@ def _alarm(explained: Explanation) -> SafeString | None:
 
 
 def _rule(entry: Mapping[str, Any]) -> RuleLine:
+    when = (entry.get("when") or "").strip()
     held, limits = entry["held"], entry.get("limits") or ()
     beyond = [use["otherwise"] for use in limits if use.get("over", True) or use.get("used") is None]
     effect, colour = _EFFECTS[_said(entry, beyond)]
@@ -103,8 +108,11 @@ def _rule(entry: Mapping[str, Any]) -> RuleLine:
         colour=colour if held is not False else "",
         held="could not be told" if held == "error" else words[bool(held)],
         decided=held is not False,
+        when=text(when) if when else None,
+        gave=json.dumps(held) if held != "error" else "",
         error=text(entry["error"]) if entry.get("error") else None,
-        operands=[_operand(part) for part in entry.get("operands") or ()],
+        # The condition as a whole leads; what it gave stands beside it.
+        operands=[_operand(part) for part in entry.get("operands") or () if part["expression"] != when],
         limits=[_limit(use) for use in limits],
     )
 
@@ -119,9 +127,12 @@ def _said(entry: Mapping[str, Any], beyond: list[str]) -> str:
 
 
 def _operand(part: Mapping[str, Any]) -> OperandLine:
+    expression = text(part["expression"])
+    if part.get("skipped"):
+        return OperandLine(expression, text("not looked at"), failed=False, skipped=True)
     if "value" not in part:
-        return OperandLine(text(part["expression"]), text(part.get("error") or "no value"), True)
-    return OperandLine(text(part["expression"]), text(json.dumps(part["value"], ensure_ascii=False)), False)
+        return OperandLine(expression, text(part.get("error") or "no value"), failed=True, skipped=False)
+    return OperandLine(expression, text(json.dumps(part["value"], ensure_ascii=False)), failed=False, skipped=False)
 
 
 def _limit(use: Mapping[str, Any]) -> LimitLine:

@@ -156,11 +156,13 @@ class RuleShown(serializers.Serializer):
     version = serializers.IntegerField()
     rule = serializers.CharField(help_text="`default` where no rule held.")
     effect = serializers.ChoiceField(["allow", "block", "require_approval"])
+    when = serializers.CharField(allow_null=True, help_text="Its condition; null where it has none.")
     held = AnyJSON(help_text='true, false or "error".')
     error = serializers.CharField(allow_null=True)
     operands = serializers.ListField(
         child=serializers.DictField(child=AnyJSON()),
-        help_text="Parts of the condition: each an `expression` with its `value` or `error`.",
+        help_text="The condition and its parts: each an `expression` with its `value` or `error`, or with `skipped`: "
+        "true where it has no value and another part settled the matter.",
     )
     limits = serializers.ListField(child=serializers.DictField(child=AnyJSON()))
 

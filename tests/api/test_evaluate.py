@@ -63,7 +63,10 @@ def test_an_agent_is_told_what_it_would_get(agent: Caller, refunds: None) -> Non
     assert (said["status"], said["requirement"], said["expires_in"]) == ("approved", None, "1d")
     assert said["policies"] == [{"name": "refunds", "version": 1}]
     assert [(step["rule"], step["held"]) for step in said["trace"]] == [("large", False), ("small", True)]
-    assert {"expression": "payload.amount", "value": "20.00"} in said["trace"][0]["operands"]
+    first, second = said["trace"]
+    assert (first["when"], second["when"]) == ('amount(payload.amount) > amount("500")', None)
+    assert {"expression": first["when"], "value": False} in first["operands"]
+    assert {"expression": "payload.amount", "value": "20.00"} in first["operands"]
 
 
 def test_an_ask_says_who_would_have_to_approve_and_for_how_long(agent: Caller, refunds: None) -> None:
@@ -146,7 +149,7 @@ def test_a_draft_of_a_new_name_joins(policy_author: Caller, refunds: None) -> No
 
 
 def test_an_author_states_what_is_used_and_what_time_it_is(policy_author: Caller, db: None) -> None:
-    load_policy(REFUNDS.replace("rules:\n", 'rules:\n  - {id: early, when: now.getHours() < 6, effect: block}\n'))
+    load_policy(REFUNDS.replace("rules:\n", "rules:\n  - {id: early, when: now.getHours() < 6, effect: block}\n"))
     day, night = "2026-03-01T12:00:00Z", "2026-03-01T03:00:00+00:00"
     meant = {**SMALL, "now": day, "agent": {"name": "billing"}}
     assert ask(policy_author, {**meant, "now": night}).json()["verdict"]["rule"] == "early"

@@ -112,7 +112,14 @@ def test_a_reader_sees_each_rule_and_the_value_of_each_part(key):
     assert '<dt class="zhv-code">payload.country</dt><dd class="zhv-code">&quot;DE&quot;</dd>' in shown
     assert "did not hold" in shown and 'held <span class="zhv-pill is-amber">asks</span>' in shown
     assert "does not come out again" not in shown
+    # The condition and what it gave, then its parts; a part that did not matter is no error.
+    condition = (
+        '<dt class="zhv-code">amount(payload.amount) &gt; amount(&quot;500&quot;)</dt><dd class="zhv-code">{}</dd>'
+    )
+    assert shown.count(condition.format("true")) == 1
     shown = page(refund(key, "30"))
+    assert shown.count(condition.format("false")) == 1
+    assert shown.index(condition.format("false")) < shown.index('<dt class="zhv-code">amount(payload.amount)</dt>')
     assert "at most 1 per agent in 1h: 1 used, this adds 1" in shown
     assert '<span class="zhv-pill is-red">over</span>' in shown
     assert 'over its limit <span class="zhv-pill is-amber">asks</span>' in shown
@@ -123,6 +130,14 @@ def test_a_rule_that_failed_is_shown_with_what_it_did_and_not_with_what_it_would
     shown = page(make_intent(key, action="a.b"))
     assert 'could not be told <span class="zhv-pill is-amber">asks</span>' in shown
     assert "is-green" not in shown.partition("Whole trace")[2].partition("</ol>")[0]
+
+
+def test_a_part_that_another_settled_is_not_shown_as_an_error(key):
+    guarded = "has(payload.country) && payload.country == 'KP'"
+    load_policy(f'name: easy\nmatch: {{actions: [a.b]}}\nrules: [{{id: r, when: "{guarded}", effect: block}}]\n')
+    trace = page(make_intent(key, action="a.b", payload={})).partition("Whole trace")[2].partition("</ol>")[0]
+    assert "not looked at" in trace
+    assert "there is no" not in trace and "zhv-trace-error" not in trace
 
 
 def test_what_the_agent_writes_stays_text_in_the_trace(key):

@@ -157,7 +157,79 @@ def test_explain_shows_operands_limits_and_all_that_is_required(files: Path) -> 
     assert "rejected by 2" in lines
     assert "after 1h: remind" in lines and "after 2h: widen managers" in lines
     assert "  good/large (require_approval): holds" in lines
-    assert "      payload.n = 9" in lines
+    assert lines[-2:] == ["      when payload.n > 5  →  true", "        payload.n  =  9"]
+
+
+TYPED = """\
+name: typed
+match: {actions: [x.y]}
+rules:
+  - {id: away, when: 'has(payload.country) && payload.country == "KP"', effect: block}
+  - {id: trial, when: 'agent.tier == "trial" || "trial" in agent.labels', effect: block}
+  - {id: carried, when: 'intent.execution_mode == "portal"', effect: require_approval}
+  - {id: many, when: "intent.records > 2 || intent.target == 'b'", effect: require_approval}
+  - {id: few, when: "intent.records > 0", effect: allow}
+default: allow
+"""
+LISTS = """\
+name: x.y
+schema: {type: object, required: [list], properties: {list: {type: array}}}
+derive: {records: size(payload.list), target: payload.to}
+"""
+
+
+def explained(files: Path, intent: dict[str, Any], *more: str) -> Any:
+    (files / "typed.yaml").write_text(TYPED)
+    intent = {"action": "x.y", "agent": {"name": "a", "environment": "staging"}, **intent}
+    said = zehrava(
+        files, "policy", "explain", "typed.yaml", "--intent", write(files, "t.json", intent), *more, "--json"
+    )
+    return json.loads(said.stdout)
+
+
+def test_explain_derives_and_checks_what_the_portal_does(files: Path) -> None:
+    (files / "x.y.yaml").write_text(LISTS)
+    typed = ("--action-types", "x.y.yaml")
+    listed = {"payload": {"list": [1, 2, 3], "to": "a"}, "records": 1}
+    assert explained(files, listed)["rule"] == "few"  # as the agent says
+    assert explained(files, listed, *typed)["rule"] == "many"  # as it is
+    # An agent that nobody described has what every agent of a portal has.
+    trial = explained(files, listed, *typed)["trace"][1]
+    assert {"expression": "agent.tier", "value": "standard"} in trial["operands"] and trial["held"] is False
+    doubted = explained(files, {"payload": {"list": [1]}}, *typed)
+    assert doubted["effect"] == "require_approval"
+    assert "the action type could not derive target: there is no 'to'" in doubted["reason"]
+    refused = explained(files, {"payload": {"list": 1}}, *typed)
+    assert refused["errors"][0]["path"] == "payload.list"
+    assert refused["errors"][0]["message"] == '1 is not of type "array" (the schema of x.y)'
+    unregistered = explained(
+        files, {"payload": {}, "records": 0, "action": "x.y"}, "--action-types", write_other(files)
+    )
+    assert (unregistered["effect"], unregistered["rule"]) == ("require_approval", "default")
+    assert unregistered["reason"].endswith("no default allows an action without an action type")
+    assert (
+        explained(files, {"payload": {}, "execution_mode": "portal"}, *typed)["errors"][0]["path"] == "execution_mode"
+    )
+    (files / "x.y.yaml").write_text(LISTS + "executor: noop\n")
+    assert explained(files, {"payload": {"list": [1], "to": "a"}}, *typed)["rule"] == "carried"
+
+
+def write_other(files: Path) -> str:
+    (files / "other.yaml").write_text("name: x.z\n")
+    return "other.yaml"
+
+
+def test_explain_says_the_condition_then_each_part_and_marks_what_was_not_looked_at(files: Path) -> None:
+    (files / "typed.yaml").write_text(TYPED)
+    intent = write(files, "t.json", {"action": "x.y", "payload": {}, "records": 1, "target": "a"})
+    lines = zehrava(files, "policy", "explain", "typed.yaml", "--intent", intent).stdout.splitlines()
+    at = lines.index("  typed/away (block): does not hold")
+    assert lines[at + 1 : at + 4] == [
+        '      when has(payload.country) && payload.country == "KP"  →  false',
+        "        has(payload.country)     =  false",
+        '        payload.country == "KP"  =  not looked at: another part settles it',
+    ]
+    assert "there is no 'country'" not in "\n".join(lines)
 
 
 def test_explain_says_what_is_used_and_what_it_does_not_know(files: Path) -> None:
@@ -180,6 +252,8 @@ def test_explain_as_json_says_errors_as_json(files: Path) -> None:
     said = zehrava(files, "policy", "explain", "good.yaml", "--intent", write(files, "i.json", {"n": 1}), "--json")
     assert (said.returncode, said.stderr) == (1, "")
     assert json.loads(said.stdout)["errors"][0]["path"] == "n"
+    mistyped = zehrava(files, "policy", "explain", "good.yaml", "--intent", write(files, "i.json", {"playload": 1}))
+    assert mistyped.stderr == "i.json:1:1: playload: unknown member; did you mean payload?\n"
 
 
 REBUNO = """\

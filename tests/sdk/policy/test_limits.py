@@ -63,9 +63,17 @@ def test_sums_are_exact_where_floats_are_not():
 def test_the_reason_says_the_bound_what_is_used_and_what_this_adds():
     limit = "[{sum: payload.amount, max: '5000', per: [agent, payload.to], window: 1d}]"
     verdict = said(text(limit), usage={"refunds/small/0": "4995"}, payload={"amount": "10.00", "to": "acme"})
-    assert (
-        "at most 5000 of payload.amount per agent and payload.to in 1d: 4995 used, and this adds 10" in verdict.reason
-    )
+    over = "at most 5000 of payload.amount per agent and payload.to in 1d: 4995 used, and this adds 10"
+    # What policy and which rule it was is told beside the reason, not in it.
+    assert verdict.reason == over
+    unknown = said(text(limit), usage=None, payload={"amount": "10.00", "to": "acme"})
+    assert unknown.reason.endswith(" in 1d: it is not known how much is used")
+
+
+def test_the_reason_of_the_rule_itself_comes_before_what_is_said_of_its_limits():
+    document = text("[{count: 20, window: 1h}]", effect='allow\n    reason: "{payload.amount} is small."')
+    verdict = said(document, usage={"refunds/small/0": 20})
+    assert verdict.reason == "10.00 is small; at most 20 per agent in 1h: 20 used, and this adds 1"
 
 
 def test_without_usage_a_rule_with_limits_asks_and_says_what_it_wants_to_know():

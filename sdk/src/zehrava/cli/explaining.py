@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
 from collections.abc import Mapping
 from typing import Any
 
 from zehrava import durations
-from zehrava.canonical import StrictError, loads
-from zehrava.policy import Fault, PolicySet, Verdict
+from zehrava.policy import PolicySet, Verdict
 
+from .asking import complete, doubted, read_intent
 from .output import Complaints, say, say_json
-from .reading import read_policies
+from .reading import read_action_types, read_policies
 
-MAX_BYTES = 1024 * 1024
-_INTENT_KEYS = (
-    "action", "payload", "agent", "context", "target", "tags", "records", "value", "summary", "on_behalf_of",
-    "execution_mode", "policy", "usage", "now",
-)  # fmt: skip
+# Beyond this many characters of an expression, what it gave is not aligned with the others.
+_WIDEST = 60
 
 
 def add_to(commands: Any) -> None:
@@ -27,6 +23,14 @@ def add_to(commands: Any) -> None:
     parser = commands.add_parser("explain", help="say what policies decide about an intent, and why")
     parser.add_argument("files", nargs="+", metavar="FILE")
     parser.add_argument("--intent", required=True, metavar="INTENT.json", help="the intent, as an agent proposes it")
+    parser.add_argument(
+        "--action-types",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="FILE",
+        help="action types: the payload is checked, and target, records and value are derived, as the portal does",
+    )
     parser.add_argument("--json", action="store_true", help="print nothing but JSON")
     parser.set_defaults(run=run)
 
@@ -35,12 +39,16 @@ def run(options: argparse.Namespace) -> int:
     """Evaluate one intent and show what was considered."""
     complaints = Complaints(quiet=options.json)
     policies = read_policies(options.files, complaints)
-    intent = _read_intent(options.intent, complaints)
+    action_types = read_action_types(options.action_types, complaints)
+    intent = read_intent(options.intent, complaints)
+    doubts: list[str] = []
+    if intent is not None and options.action_types and not complaints:
+        doubts = complete(intent, action_types.get(intent["action"]), options.intent, complaints)
     if complaints or intent is None:
         if options.json:
             say_json({"errors": complaints.errors})
         return 1
-    verdict = PolicySet(policy for _, policy in policies).evaluate(**intent)
+    verdict = doubted(PolicySet(policy for _, policy in policies).evaluate(**intent), doubts)
     if options.json:
         say_json(_document(verdict))
     else:
@@ -57,52 +65,6 @@ def _document(verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def _read_intent(file: str, complaints: Complaints) -> dict[str, Any] | None:
-    """The intent as keyword arguments of ``evaluate``; ``now`` is the clock's unless the file says otherwise."""
-    try:
-        with open(file, "rb") as opened:
-            data = opened.read(MAX_BYTES + 1)
-        if len(data) > MAX_BYTES:
-            raise StrictError("", "is longer than 1 MiB", "too-large")
-        intent = loads(data)
-    except OSError as error:
-        complaints.unreadable(file, error)
-        return None
-    except StrictError as error:
-        complaints.fault(file, Fault(error.path, error.reason))
-        return None
-    wrong = _wrong_intent(intent)
-    if wrong:
-        complaints.fault(file, wrong)
-        return None
-    now = intent.pop("now", None)
-    intent["now"] = datetime.datetime.fromisoformat(now) if now else datetime.datetime.now(datetime.UTC)
-    intent["agent"] = intent.get("agent") or {}
-    intent.setdefault("payload", None)
-    return {key: value for key, value in intent.items() if value is not None or key == "payload"}
-
-
-def _wrong_intent(intent: Any) -> Fault | None:
-    """Why this is no intent, or None."""
-    if not isinstance(intent, dict):
-        return Fault("", "an intent is an object")
-    unknown = sorted(set(intent) - set(_INTENT_KEYS))
-    if unknown:
-        return Fault(unknown[0], f"unknown member; known: {', '.join(_INTENT_KEYS)}")
-    if not isinstance(intent.get("action"), str):
-        return Fault("action", "is missing: the name of the action is required")
-    for key in ("agent", "context", "value", "usage"):
-        if not isinstance(intent.get(key), dict | None):
-            return Fault(key, "must be an object")
-    now = intent.get("now")
-    try:
-        if now is not None and datetime.datetime.fromisoformat(now).tzinfo is None:
-            return Fault("now", "needs a time zone, such as 2026-01-01T12:00:00Z")
-    except (TypeError, ValueError):
-        return Fault("now", "must be a time such as 2026-01-01T12:00:00Z")
-    return None
-
-
 def _print_verdict(verdict: Verdict, *, told: bool) -> None:
     decided = f"{verdict.policy} version {verdict.version}" if verdict.policy else "no policy"
     say(f"{verdict.effect}: {decided}, rule {verdict.rule or 'none'}")
@@ -114,18 +76,33 @@ def _print_verdict(verdict: Verdict, *, told: bool) -> None:
         wanted = json.dumps({use.limit: 0 for use in verdict.limits})
         say(f'usage is not known; to say it, write into the intent: "usage": {wanted}')
     for step in verdict.trace:
-        outcome = {True: "holds", False: "does not hold"}.get(step["held"], f"error: {step['error']}")
+        outcome = {True: "holds", False: "does not hold"}.get(step["held"], "cannot be told")
         say(f"  {step['policy']}/{step['rule']} ({step['effect']}): {outcome}")
-        for operand in step.get("operands", ()):
-            say(f"      {operand['expression']} {_value(operand)}")
+        for line in _reasons(step):
+            say(f"      {line}")
         for limit in step.get("limits", ()):
             say(f"      limit {limit['limit']}: {_limit(limit)}")
 
 
+def _reasons(step: Mapping[str, Any]) -> list[str]:
+    """The condition of a rule with what it gave, then each of its parts with what that gave."""
+    when = step.get("when")
+    if when is None:
+        return []
+    gave = f"error: {step['error']}" if step["held"] == "error" else json.dumps(step["held"])
+    lines = [f"when {' '.join(when.split())}  →  {gave}"]
+    parts = [each for each in step["operands"] if each["expression"] != when.strip()]
+    named = [(" ".join(each["expression"].split()), _value(each)) for each in parts]
+    width = min(_WIDEST, max((len(expression) for expression, _ in named), default=0))
+    return lines + [f"  {expression:{width}}  =  {value}" for expression, value in named]
+
+
 def _value(operand: Mapping[str, Any]) -> str:
+    if operand.get("skipped"):
+        return "not looked at: another part settles it"
     if operand.get("error") is not None:
-        return f"has no value: {operand['error']}"
-    return f"= {json.dumps(operand.get('value'), ensure_ascii=False, default=str)}"
+        return f"error: {operand['error']}"
+    return json.dumps(operand.get("value"), ensure_ascii=False, default=str)
 
 
 def _limit(limit: Mapping[str, Any]) -> str:

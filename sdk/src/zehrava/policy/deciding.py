@@ -100,7 +100,7 @@ def _limited(prepared: Prepared, rule: Rule, values: Mapping[str, Any], usage: M
             said.append((limit.over, f"the limit cannot be worked out: {error}"))
             continue
         if use.used is None:
-            said.append((ASK, f"it is not known how much of {limit.text} is used"))
+            said.append((ASK, f"{limit.text}: it is not known how much is used"))
         elif use.over:
             said.append((limit.over, f"{limit.text}: {plain(use.used)} used, and this adds {plain(use.amount)}"))
     wanted = (*uses, *_wanted(prepared, rule, values, usage))

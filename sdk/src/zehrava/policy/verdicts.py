@@ -47,7 +47,8 @@ class Verdict:
         ``policy``, ``version``, ``rule``, ``effect``; ``when``: the text of its condition, None where it has none;
         ``held`` (True, False or "error") and ``error``; ``operands``: the condition and its parts, each an
         ``expression`` with its ``value`` or ``error``, or ``skipped`` where it has no value and another part settled
-        the matter, long values cut; ``limits``: of the rule that held, as ``Use.document`` gives them, or ``limit`` with ``error``.
+        the matter, long values cut; ``limits``: of the rule that held, as ``Use.document`` gives them, or ``limit``
+        with ``error``.
 
         It is worked out when first asked for, from the payload, context and agent that were passed to ``evaluate``:
         leave those as they are until then.
