@@ -51,6 +51,13 @@ def refused(text: str) -> PolicyError:
         (HEAD + "  - {id: default, effect: allow}\n", "rules[0].id", 4, 10, "default"),
         (HEAD + "  - {id: a, effect: allow}\n  - {id: a, effect: block}\n", "rules[1].id", 5, 10, "taken by rules[0]"),
         (HEAD + "  - {id: a, effect: allow, wenn: x}\n", "rules[0].wenn", 4, 28, "unknown key"),
+        (
+            HEAD + "  - {id: a, effct: allow}\n",
+            "rules[0].effct",
+            4,
+            13,
+            "unknown key; did you mean effect? known here: id",
+        ),
         (HEAD + "  - {id: a, effect: allow, when: true}\n", "rules[0].when", 4, 34, "written as a string"),
         (HEAD + "  - {id: a, effect: allow, when: }\n", "rules[0].when", 4, 34, "written as a string"),
         (HEAD + "  - {id: a, effect: allow, limits: []}\n", "rules[0].limits", 4, 36, "empty list"),

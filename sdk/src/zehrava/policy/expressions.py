@@ -189,15 +189,18 @@ class MapOf(Node):
     kind: ClassVar[str] = "map"
 
 
-def parse(source: str) -> Node:
+def parse(source: str, tokens: list[Token] | None = None) -> Node:
     """The tree of a condition.
 
     It says how the text is built, not whether names and functions exist: ``Condition.parse`` does.
 
+    Args:
+        tokens: those of ``source``, where they are known already.
+
     Raises:
         ConditionError: in one sentence, when it is beyond the bounds of conditions or no expression.
     """
-    parser = _Parser(source, tokenise(source))
+    parser = _Parser(source, tokenise(source) if tokens is None else tokens)
     node = parser.expression()
     parser.finish()
     return node
@@ -209,6 +212,7 @@ class _Parser:
     def __init__(self, source: str, tokens: list[Token]) -> None:
         self.source = source
         self.tokens = tokens
+        self.signs = [token.text if token.kind in ("sign", "name") else "" for token in tokens]
         self.position = 0
 
     # Tokens
@@ -216,9 +220,7 @@ class _Parser:
     def _peek(self, ahead: int = 0) -> str:
         """The text of a sign, name or ``in`` that comes; empty for values and the end."""
         at = self.position + ahead
-        if at < len(self.tokens) and self.tokens[at].kind in ("sign", "name"):
-            return self.tokens[at].text
-        return ""
+        return self.signs[at] if at < len(self.signs) else ""
 
     def _take(self, text: str) -> bool:
         if self._peek() == text:
@@ -228,7 +230,7 @@ class _Parser:
 
     def _expect(self, text: str) -> None:
         if not self._take(text):
-            raise self._unexpected(f"{text!r} is missing")
+            raise self._unexpected(f"`{text}` is missing")
 
     def _name(self) -> str:
         if self.position < len(self.tokens):
@@ -240,13 +242,15 @@ class _Parser:
 
     def _unexpected(self, what: str) -> ConditionError:
         if self.position < len(self.tokens):
-            return ConditionError(f"not a condition: {what} at character {self.tokens[self.position].at + 1}")
-        return ConditionError(f"not a condition: {what} at the end")
+            return ConditionError(f"not a condition: at character {self.tokens[self.position].at + 1}, {what}")
+        last = self.tokens[-1].text[:80]
+        return ConditionError(f"not a condition: it ends after `{last}`; {what}")
 
     def finish(self) -> None:
         if self.position < len(self.tokens):
             text = self.tokens[self.position].text
-            raise self._unexpected(f"{text[:80]!r} does not belong")
+            last = self.tokens[self.position - 1].text
+            raise self._unexpected(f"`{text[:80]}` does not belong after `{last[:80]}`")
 
     def _make(self, kind: Callable[..., Node], first: int, children: tuple[Node, ...] = (), **more: Any) -> Node:
         """A node from the token at index ``first`` to the last one taken."""
@@ -368,7 +372,7 @@ class _Parser:
         if token.text == "{":
             return self._make(MapOf, first, self._arguments("{", "}"))
         if token.kind == "sign":
-            raise self._unexpected(f"{token.text!r} stands where a value belongs")
+            raise self._unexpected(f"`{token.text}` stands where a value belongs")
         self.position += 1
         if token.kind in ("string", "number"):
             return self._make(Literal, first, value=literal_value(token), type=_type(token))
@@ -377,7 +381,7 @@ class _Parser:
             return self._make(Literal, first, value=_CONSTANT_VALUES[token.text], type=kind)
         if token.text == "in":
             self.position = first
-            raise self._unexpected("'in' stands where a value belongs")
+            raise self._unexpected("`in` stands where a value belongs")
         if self._peek() == "(":
             return self._called(first, token.text, None)
         return self._make(Path, first, root=token.text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -50,7 +51,9 @@ class Shape:
             if key in known:
                 continue
             member = join(path, key)
-            reason = f"unknown key; known here: {', '.join(known)}"
+            like = difflib.get_close_matches(str(key)[:100], known, 1)
+            meant = f"did you mean {like[0]}? " if like else ""
+            reason = f"unknown key; {meant}known here: {', '.join(known)}"
             if key in later:
                 reason = f"{key} is not supported yet"
             elif hints and key in hints:

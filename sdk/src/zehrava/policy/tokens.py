@@ -28,6 +28,10 @@ _TOKEN = re.compile(
 )
 
 
+# A number or text that cannot be read in two ways.
+_PLAIN = re.compile(r"""(-?(?:0|[1-9][0-9]{0,17}))|"[ !#-\[\]-~]*"|'[ -&(-\[\]-~]*'""")
+
+
 class ConditionError(ValueError):
     """A condition was refused when it was loaded."""
 
@@ -58,7 +62,8 @@ def tokenise(source: str) -> list[Token]:
     while at < len(source):
         found = _TOKEN.match(source, at)
         if not found:
-            raise ConditionError(f"not a condition: {source[at]!r} at character {at + 1} does not belong here")
+            hint = _MEANT.get(source[at], "")
+            raise ConditionError(f"not a condition: at character {at + 1}, {_stray(source[at])}{hint}")
         if found.lastgroup != "space":
             tokens.append(Token(str(found.lastgroup), found.group(), at))
         at = found.end()
@@ -66,6 +71,15 @@ def tokenise(source: str) -> list[Token]:
         raise ConditionError("a condition cannot be empty; leave `when` out for a rule that always holds")
     _check_size(tokens)
     return tokens
+
+
+_MEANT = {"=": "; write == to compare", "&": "; write && for and", "|": "; write || for or"}
+
+
+def _stray(character: str) -> str:
+    if character in "\"'":
+        return "a text begins that never ends"
+    return f"{character!r} does not belong here"
 
 
 def _check_size(tokens: list[Token]) -> None:
@@ -110,6 +124,9 @@ def literal_value(token: Token) -> Any:
     Raises:
         ConditionError: for a number out of range or an escape that means nothing.
     """
+    plain = _PLAIN.fullmatch(token.text)
+    if plain:  # spares a compilation
+        return int(plain[1]) if plain[1] else token.text[1:-1]
     program = compile_cel(token.text)
     try:
         return program.execute({})
