@@ -79,9 +79,10 @@ def why_not_confirm(request: ActivationRequest, person: User) -> str:
     return ""
 
 
-def count_waiting() -> int:
-    """How many requests wait for a second person."""
-    return ActivationRequest.objects.filter(state=RequestState.OPEN).count()
+def count_waiting(person: User) -> int:
+    """How many requests wait that this person did not ask for; only who may bring policies into force answers any."""
+    waiting = ActivationRequest.objects.filter(state=RequestState.OPEN)
+    return waiting.exclude(requested_by=person).count() if _may(person) else 0
 
 
 def asked(requests: Iterable[ActivationRequest]) -> dict[int, Asked]:

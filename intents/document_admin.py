@@ -9,10 +9,11 @@ from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
 from django.core.paginator import Page, Paginator
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
+from django.forms.utils import ErrorDict
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminTextareaWidget
@@ -25,6 +26,7 @@ from zehrava.policy.errors import DocumentError
 from zehrava.policy.strict_yaml import MAX_BYTES
 
 VERSIONS_PER_PAGE = 20
+NOT_YET = "not in force yet"
 
 
 class DocumentForm(forms.ModelForm):
@@ -41,6 +43,7 @@ class DocumentForm(forms.ModelForm):
                 "autocapitalize": "off",
                 "wrap": "off",
                 "data-zhr-bytes": MAX_BYTES,
+                "data-zhr-lines": "",
             }
         ),
     )
@@ -91,9 +94,10 @@ class DocumentForm(forms.ModelForm):
         return cleaned
 
     @staticmethod
-    def _told(fault: Any) -> str:
+    def _told(fault: Any) -> SafeString:
         where = f", at {fault.path}" if fault.path else ""
-        return f"Line {fault.line}, column {fault.column}{where}: {fault.reason}"
+        told = '<a class="zhr-link" href="#line-{}">Line {}, column {}</a>{}: {}'
+        return format_html(told, fault.line, fault.line, fault.column, where, fault.reason)
 
 
 class InForceFilter(admin.SimpleListFilter):
@@ -115,7 +119,7 @@ class DocumentAdmin(GovernedAdmin):
     list_filter = (InForceFilter,)
     # The label above the text, which needs all the width there is.
     compressed_fields = False
-    list_select_related = ("active__created_by",)
+    list_select_related: tuple[str, ...] = ("active__created_by",)
     search_fields = ("name",)
     search_help_text = "Name"
     change_form_template = "admin/intents/policy/change_form.html"
@@ -141,7 +145,9 @@ class DocumentAdmin(GovernedAdmin):
 
     @display(description="in force", ordering="active__number")
     def version_in_force(self, document: Any) -> str:
-        return f"v{document.active.number}" if document.active else self.off_word
+        if document.active:
+            return f"v{document.active.number}"
+        return self.off_word if document.was_ever else NOT_YET
 
     @display(description="by", ordering="active__created_by__username", empty_value="the command line")
     def written_by(self, document: Any) -> Any:
@@ -152,6 +158,14 @@ class DocumentAdmin(GovernedAdmin):
     @display(description="when", ordering="active__created_at")
     def written_at(self, document: Any) -> Any:
         return document.active and document.active.created_at
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet:
+        history = self.model.history.filter(id=OuterRef("pk"), active_id__isnull=False)  # type: ignore[attr-defined]
+        return super().get_queryset(request).annotate(was_ever=Exists(history.order_by()))
+
+    def off_word_of(self, document: Any) -> str:
+        """What a document without a version in force is."""
+        return self.off_word if document_versions.was_ever_in_force(document) else NOT_YET
 
     # --- the form ---
 
@@ -165,7 +179,7 @@ class DocumentAdmin(GovernedAdmin):
     @display(description="YAML")
     def shown_text(self, document: Any) -> SafeString:
         version = document.active or document.versions.first()
-        return format_html('<pre class="zhr-code">{}</pre>', visible(version.text if version else ""))
+        return numbered(version.text if version else "")
 
     def may_activate(self, request: HttpRequest) -> bool:
         return bool(request.user.has_perm(self.permission_to_activate))
@@ -194,7 +208,7 @@ class DocumentAdmin(GovernedAdmin):
         if version.pk == document.active_id:
             self.message_user(request, f"{self.opts.verbose_name} {version} is in force.", messages.SUCCESS)
         else:
-            who = "Activate it below" if self.may_activate(request) else "Somebody who may activate it has to"
+            who = "Activate it" if self.may_activate(request) else "Somebody who may activate it has to do so"
             self.message_user(
                 request,
                 f"Saved as v{version.number}, a draft: it counts for nothing yet. {who} to bring it into force.",
@@ -216,6 +230,7 @@ class DocumentAdmin(GovernedAdmin):
         }
         if document is not None:
             context |= self.about(request, document)
+        context |= _said_once(context["adminform"].form)
         return super().render_change_form(request, context, **kwargs)
 
     def about(self, request: HttpRequest, document: Any) -> dict[str, Any]:
@@ -225,6 +240,7 @@ class DocumentAdmin(GovernedAdmin):
         shown = pages.get_page(request.GET.get("versions"))
         return {
             "standing": standing,
+            "off_word": self.off_word if standing.was_ever else NOT_YET,
             "versions": shown,
             "lines": self.lines(document, shown, standing),
             "disable_url": self.page(document.pk, "disable"),
@@ -260,7 +276,7 @@ class DocumentAdmin(GovernedAdmin):
         return {
             "title": str(version),
             "version": version,
-            "shown_text": visible(version.text),
+            "shown_text": numbered(version.text),
             "state": standing.state(version),
             "period": standing.period_of(version),
             "may_activate": self.may_activate(request),
@@ -281,9 +297,12 @@ class DocumentAdmin(GovernedAdmin):
         return HttpResponseRedirect(self.page(document.pk))
 
     def ask_to_activate(self, request: HttpRequest, document: Any, version: Any) -> HttpResponse:
-        instead = f"instead of v{document.active.number}" if document.active else f"again; it is {self.off_word} now"
+        if document.active:
+            instead = f" instead of v{document.active.number}"
+        else:
+            instead = f"; {document.name} is {self.off_word_of(document)}"
         consequences = (
-            f"v{version.number} comes into force {instead}, from the next proposal on.",
+            f"v{version.number} comes into force from the next proposal on{instead}.",
             "Intents that were proposed before keep the version they were judged by.",
         )
         return self.confirm(request, document, Question(f"Bring {version} into force", consequences, "Activate"))
@@ -306,3 +325,21 @@ class DocumentAdmin(GovernedAdmin):
         if version is None:
             raise Http404(f"{document.name} has no version {number}.")
         return document, version
+
+
+def numbered(text: str) -> SafeString:
+    """A text to read, each line with its number and an address: `#line-12`."""
+    lines = text.removesuffix("\n").split("\n")
+    told = format_html_join("", '<span class="zhr-l" id="line-{}">{}\n</span>', enumerate(map(visible, lines), start=1))
+    return format_html('<pre class="zhr-code is-numbered">{}</pre>', told)
+
+
+def _said_once(form: Any) -> dict[str, Any]:
+    """The faults of a form for the box above it; the form itself says nothing, so that each fault stands once."""
+    if not getattr(form, "errors", None):
+        return {"faults": []}
+    faults = [fault for name in form.errors for fault in form.errors[name]]
+    form._errors = ErrorDict()
+    if "text" in form.fields:
+        form.fields["text"].widget.attrs |= {"aria-invalid": "true", "aria-describedby": "zhr-faults"}
+    return {"faults": faults, "errors": None}

@@ -30,6 +30,11 @@ class Standing:
     draft: Any
     periods: Mapping[int, Period]
 
+    @property
+    def was_ever(self) -> bool:
+        """Whether any version was ever in force."""
+        return bool(self.periods)
+
     def state(self, version: Any) -> str:
         """One of IN_FORCE, DRAFT, WAS and NEVER."""
         if self.active is not None and version.pk == self.active.pk:
@@ -54,6 +59,11 @@ def standing_of(document: Policy | ActionType) -> Standing:
     newest: Any = document.versions.select_related("created_by").order_by("-number").first()
     is_draft = newest is not None and newest.pk not in periods and newest.pk != document.active_id
     return Standing(active, periods.get(active.pk) if active else None, newest if is_draft else None, periods)
+
+
+def was_ever_in_force(document: Policy | ActionType) -> bool:
+    """Whether any version of it ever counted; one query."""
+    return bool(document.history.filter(active_id__isnull=False).exists())
 
 
 def _periods(moves: Iterable[tuple[int | None, datetime, str]]) -> dict[int, Period]:

@@ -15,6 +15,8 @@ from django.urls import NoReverseMatch, URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from simple_history.admin import SimpleHistoryAdmin
+from simple_history.models import ModelChange
+from simple_history.template_utils import HistoricalRecordContextHelper
 from unfold.admin import ModelAdmin
 
 from audit.actors import Actor
@@ -31,6 +33,15 @@ class Question:
     button: str
     danger: bool = False
     cancel: str = "Leave it as it is"
+
+
+class HistoryInWords(HistoricalRecordContextHelper):
+    """What changed in a row of history, where nothing is called nothing."""
+
+    def prepare_delta_change_value(self, change: ModelChange, value: Any) -> Any:
+        # To simple-history, a key that was empty is an object that was deleted.
+        empty = value is None or (hasattr(value, "model") and getattr(value, "pk", value) is None)
+        return "none" if empty else super().prepare_delta_change_value(change, value)
 
 
 class GovernedAdmin(SimpleHistoryAdmin, ModelAdmin):
@@ -70,6 +81,9 @@ class GovernedAdmin(SimpleHistoryAdmin, ModelAdmin):
         # What can be no key at all is an error to simple-history, and simply not there to `find`.
         self.find(request, object_id)
         return super().history_view(request, object_id, *args, **kwargs)
+
+    def get_historical_record_context_helper(self, request: HttpRequest, historical_record: Any) -> Any:
+        return HistoryInWords(self.model, historical_record)
 
     def history_form_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> HttpResponse:
         """Where simple-history shows an old row as a form, and saves what is posted to it, whoever posts it."""

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import functools
+import re
 from typing import Any
 
+from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.auth.models import User
 from django.core.paginator import Page
-from django.db.models import F, Max
-from django.db.models.functions import Coalesce
+from django.db.models import Exists, OuterRef, Prefetch, Subquery
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString, mark_safe
 from unfold.decorators import display
 
-from audit.text import visible
 from intents import activation, documents, policy_changes, policy_warnings, text_diff
 from intents.document_admin import DocumentAdmin, DocumentForm
 from intents.document_versions import Standing
@@ -25,8 +25,6 @@ from intents.proving_admin import ProvingPages
 from zehrava.policy.errors import DocumentError
 from zehrava.problems import Problem
 
-# So many warnings are said right after saving; all of them stand on the page.
-TOLD = 3
 REQUESTS_SHOWN = 10
 
 EXAMPLE = """\
@@ -70,16 +68,13 @@ def _count_rules(text: str) -> str:
 @admin.register(Policy)
 class PolicyAdmin(ProvingPages, DocumentAdmin):
     form = PolicyForm
-    list_display = ("name", "version_in_force", "rule_count", "written_by", "written_at", "waiting")
+    list_display = ("name", "version_in_force", "rule_count", "written_by", "written_at", "under_way")
+    list_select_related = ("active__created_by", "shadow")
+    list_before_template = "admin/intents/policy/list_before.html"
     example = EXAMPLE
     help_template = "admin/intents/policy/help.html"
     off_word = "disabled"
     off_button = "Disable"
-    off_consequences = (
-        "It stops counting from the next proposal on. Its versions stay, and any of them can be activated again.",
-        "Where no other policy matches an action, the portal's default says: a reviewer is asked, or it is blocked.",
-        "Intents that were proposed before keep the verdict they got.",
-    )
     nothing_yet = (
         "Without a policy every intent waits for a reviewer. Add one to allow, block or route what agents ask."
     )
@@ -102,22 +97,44 @@ class PolicyAdmin(ProvingPages, DocumentAdmin):
             return "-"
         return _count_rules(policy.active.text)
 
-    @display(description="waiting")
-    def waiting(self, policy: Any) -> SafeString | str:
-        """What somebody should see to: a draft, or a request that a second person has to answer."""
-        for request in policy.activation_requests.all():
-            if request.state == RequestState.OPEN:
-                return format_html('<a class="zhr-link" href="{}">a second person</a>', self.page(policy.pk, "request"))
-        return f"draft v{policy.newest}" if policy.newest and policy.newest > policy.newest_known else "-"
+    @display(description="under way")
+    def under_way(self, policy: Any) -> SafeString | str:
+        """What is not in force, and somebody works on: a request that waits, a draft, a version in shadow."""
+        said = []
+        for request in policy.open_requests:
+            what = f"v{request.version.number} waits" if request.version else "taking it out of force waits"
+            told = '<a class="zhr-link" href="{}">{} for a second person</a>'
+            said.append(format_html(told, self.page(policy.pk, "request"), what))
+        if policy.newest and not policy.newest_counted:
+            said.append(format_html("draft v{}", policy.newest))
+        if policy.shadow:
+            said.append(format_html("v{} in shadow", policy.shadow.number))
+        return format_html_join(mark_safe("<br>"), "{}", ((each,) for each in said)) if said else "-"
 
     def get_queryset(self, request: HttpRequest) -> Any:
+        newest = PolicyVersion.objects.filter(policy=OuterRef("pk")).order_by("-number")
+        counted = Policy.history.filter(id=OuterRef("pk"), active_id=OuterRef("newest_id")).order_by()
+        open_requests = ActivationRequest.objects.filter(state=RequestState.OPEN).select_related("version")
         return (
             super()
             .get_queryset(request)
-            .annotate(
-                newest=Max("versions__number"), newest_known=Coalesce(F("active__number"), Max("versions__number"))
-            )
-            .prefetch_related("activation_requests")
+            .annotate(newest=Subquery(newest.values("number")[:1]), newest_id=Subquery(newest.values("pk")[:1]))
+            .annotate(newest_counted=Exists(counted))
+            .prefetch_related(Prefetch("activation_requests", queryset=open_requests, to_attr="open_requests"))
+        )
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        waiting = activation.count_waiting(_user(request)) if self.may_activate(request) else 0
+        return super().changelist_view(request, {**(extra_context or {}), "requests_waiting": waiting})
+
+    @property
+    def off_consequences(self) -> tuple[str, ...]:  # type: ignore[override]
+        blocks = settings.ZEHRAVA_DEFAULT_EFFECT == "block"
+        asks = "an intent is blocked" if blocks else "an intent waits for a reviewer"
+        return (
+            "It stops counting from the next proposal on. Its versions stay, and any of them can be activated again.",
+            f"Where no other policy matches an action, {asks}: that is this portal's default.",
+            "Intents that were proposed before keep the verdict they got.",
         )
 
     # --- saving ---
@@ -134,15 +151,19 @@ class PolicyAdmin(ProvingPages, DocumentAdmin):
         asks = "_activate" in request.POST and self.may_activate(request) and version.pk != document.active_id
         if not asks:
             return super().saved(request, document, version)
+        waiting = activation.open_request(document)
+        if waiting is not None and waiting.version_id == version.pk:
+            self.message_user(request, f"v{version.number} waits for a second person already.")
+            return HttpResponseRedirect(self.page(document.pk, "request"))
         self.message_user(request, f"Saved as v{version.number}, a draft. Now say why it should come into force.")
         return HttpResponseRedirect(self.page(document.pk, "activate", version.number))
 
     def _tell_warnings(self, request: HttpRequest, version: PolicyVersion) -> None:
-        found = [warned for warned in policy_warnings.warnings_of(version) if warned.level == "warning"]
-        for warned in found[:TOLD]:
-            self.message_user(request, visible(str(warned)), messages.WARNING)
-        if len(found) > TOLD:
-            self.message_user(request, f"{len(found) - TOLD} more warnings stand below.", messages.WARNING)
+        found = sum(warned.level == "warning" for warned in policy_warnings.warnings_of(version))
+        if found:
+            told = "There is a warning" if found == 1 else f"There are {found} warnings"
+            link = '{} about v{}: see <a class="zhr-link" href="#zhr-lint">what lint says</a>.'
+            self.message_user(request, format_html(link, told, version.number), messages.WARNING)
 
     # --- the page of a policy ---
 
@@ -150,17 +171,22 @@ class PolicyAdmin(ProvingPages, DocumentAdmin):
         context = super().about(request, document)
         draft, active = context["standing"].draft, context["standing"].active
         looked_at = draft or active or document.versions.first()
-        settled = document.activation_requests.exclude(state=RequestState.OPEN)
+        earlier = document.activation_requests.exclude(state=RequestState.OPEN)
+        settled = list(earlier.select_related("version", "requested_by", "settled_by")[:REQUESTS_SHOWN])
+        waiting = activation.open_request(document)
+        asked = activation.asked([*settled, *([waiting] if waiting else [])])
         return context | {
             "is_policy": True,
             "takes_two": activation.takes_two(),
-            "waiting": activation.open_request(document),
+            "waiting": waiting,
+            "asked": waiting and asked.get(waiting.pk),
+            "confirmed": active and activation.confirmed_request(document),
             "request_url": self.page(document.pk, "request"),
             "compare_url": self.page(document.pk, "compare"),
             "draft_changes": draft and policy_changes.between(active, draft),
             "looked_at": looked_at,
             "warnings": policy_warnings.warnings_of(looked_at) if looked_at else [],
-            "settled": settled.select_related("version", "requested_by", "settled_by")[:REQUESTS_SHOWN],
+            "settled": [(request, asked.get(request.pk)) for request in settled],
         }
 
     def lines(self, document: Any, shown: Page, standing: Standing) -> list[dict[str, Any]]:
@@ -246,7 +272,9 @@ class PolicyAdmin(ProvingPages, DocumentAdmin):
             )
         try:
             if activation.takes_two():
-                activation.ask(policy, version, by=_user(request), reason=request.POST.get("reason", ""))
+                reason, shown_request = request.POST.get("reason", ""), request.POST.get("replacing", "")
+                replacing = int(shown_request) if re.fullmatch("[0-9]{1,18}", shown_request) else None
+                activation.ask(policy, version, by=_user(request), reason=reason, replacing=replacing)
                 self.message_user(request, "A second person has to confirm it now: whoever may activate policies.")
             elif version is None:
                 documents.disable_policy(policy, by=person(request))
@@ -262,18 +290,22 @@ class PolicyAdmin(ProvingPages, DocumentAdmin):
         self, request: HttpRequest, policy: Any, version: PolicyVersion | None, *, error: str = ""
     ) -> HttpResponse:
         title = f"Bring {version} into force" if version else f"{self.off_button} {policy.name}"
-        waiting = activation.open_request(policy)
+        takes_two = activation.takes_two()
+        waiting = activation.open_request(policy) if takes_two else None
+        counts = waiting is not None and not activation.is_stale(waiting)
+        same = waiting is not None and waiting.version_id == (version.pk if version else None)
         return self.show(
             request,
             "admin/intents/policy/activate.html",
             policy,
             title=title,
-            takes_two=activation.takes_two(),
+            takes_two=takes_two,
             waiting=waiting,
-            blocked=activation.takes_two() and waiting is not None and not activation.is_stale(waiting),
+            blocked=counts and same,
+            replaced=waiting if counts and not same else None,
             request_url=self.page(policy.pk, "request"),
             off_consequences=self.off_consequences,
-            off_word=self.off_word,
+            off_word=self.off_word_of(policy),
             warnings=policy_warnings.warnings_of(version) if version else [],
             error=error,
             typed=request.POST.get("reason", ""),
@@ -303,12 +335,13 @@ class PolicyAdmin(ProvingPages, DocumentAdmin):
             policy,
             title=_asked_for(waiting),
             waiting=waiting,
+            asked=activation.asked([waiting]).get(waiting.pk),
             stale=activation.is_stale(waiting),
             may_activate=self.may_activate(request),
             why_not=activation.why_not_confirm(waiting, user),
             own=waiting.requested_by_id == user.pk,
             off_consequences=self.off_consequences,
-            off_word=self.off_word,
+            off_word=self.off_word_of(policy),
             warnings=policy_warnings.warnings_of(waiting.version) if waiting.version else [],
             error=error,
             typed=request.POST.get("reason", ""),

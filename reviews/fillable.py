@@ -86,7 +86,7 @@ class _Crowd:
 def _faults(need: Requirement, crowd: _Crowd) -> Iterator[str]:
     missing = [group for group in groups_of(need) if group not in crowd.groups]
     for group in missing:
-        yield f"there is no group {group}, so nobody can approve for it. Add it in the admin under Groups."
+        yield f"there is no group {group}, so nobody can approve for it. Ask an administrator to add it."
     if not missing:
         yield from _too_few(need, crowd)
     for words in cannot_see_to(need):
@@ -95,7 +95,7 @@ def _faults(need: Requirement, crowd: _Crowd) -> Iterator[str]:
         yield "reminders and escalation do nothing yet: what nobody answers in time expires."
     for group in _later(need):
         if group not in crowd.groups:
-            yield f"there is no group {group} to escalate to. Add it in the admin under Groups."
+            yield f"there is no group {group} to escalate to. Ask an administrator to add it."
 
 
 def _too_few(need: Requirement, crowd: _Crowd) -> Iterator[str]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+from django.contrib.auth.models import User
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 
 from audit.navigation import evidence
+from intents import activation
 from reviews import desk
 
 Item = dict[str, Any]
@@ -51,7 +54,11 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
             ]
         },
         _models(
-            request, "Rules", ("Policies", "gavel", "intents.policy"), ("Action types", "schema", "intents.actiontype")
+            request,
+            "Rules",
+            ("Policies", "gavel", "intents.policy"),
+            ("Action types", "schema", "intents.actiontype"),
+            badges={"intents.policy": _requests_waiting(request)},
         ),
         _models(request, "Agents", ("Agents", "smart_toy", "intents.agent")),
         *_evidence(request),
@@ -89,12 +96,21 @@ def _evidence(request: HttpRequest) -> list[dict[str, Any]]:
     ]
 
 
-def _models(request: HttpRequest, title: str, *models: tuple[str, str, str]) -> dict[str, Any]:
+def _requests_waiting(request: HttpRequest) -> int:
+    """Changes of policies that wait for this person; one query, and none for who may not answer them."""
+    user = request.user
+    return activation.count_waiting(user) if isinstance(user, User) and user.has_perm(activation.PERMISSION) else 0
+
+
+def _models(
+    request: HttpRequest, title: str, *models: tuple[str, str, str], badges: Mapping[str, int] | None = None
+) -> dict[str, Any]:
     items = []
     for label, icon, model in models:
         app, name = model.split(".")
         shown = any(request.user.has_perm(f"{app}.{verb}_{name}") for verb in ("view", "change", "add"))
-        items.append(_item(label, icon, f"admin:{app}_{name}_changelist", shown=shown))
+        badge = (badges or {}).get(model, 0)
+        items.append(_item(label, icon, f"admin:{app}_{name}_changelist", badge=badge, shown=shown))
     return {"title": title, "items": items}
 
 

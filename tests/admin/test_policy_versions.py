@@ -202,7 +202,8 @@ def test_what_changed_meanwhile_is_shown_again_before_it_is_activated(author: Cl
 def test_warnings_are_said_after_saving_and_stand_on_the_page(author: Client) -> None:
     asks = GOOD.replace("effect: allow", "effect: require_approval\n    approval: {all_of: [{group: <b>ghosts}]}")
     page = author.post(reverse("admin:intents_policy_add"), {"text": asks, "_activate": ""}, follow=True)
-    assert page.content.decode().count("there is no group &lt;b&gt;ghosts") == 2
+    assert page.content.decode().count("there is no group &lt;b&gt;ghosts") == 1
+    assert "There is a warning about v1: see what lint says." in read(page)
     assert policy().active.number == 1
     assert "What lint says" in read(author.get(address()))
 

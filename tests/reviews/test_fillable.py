@@ -20,7 +20,7 @@ def warned(approval: str, *, match: str = "{actions: [a.b]}", default: str = "bl
 
 def test_a_group_that_is_missing() -> None:
     assert warned("{all_of: [{group: finance}]}") == [
-        "Rule all: there is no group finance, so nobody can approve for it. Add it in the admin under Groups."
+        "Rule all: there is no group finance, so nobody can approve for it. Ask an administrator to add it."
     ]
 
 
@@ -77,7 +77,7 @@ def test_what_the_desk_does_not_do_yet_is_told(approval: str, told: str) -> None
 def test_the_default_asks_reviewers() -> None:
     make_user("fay", "finance")
     assert warned("{all_of: [{group: finance}]}", default="require_approval") == [
-        "Rule default: there is no group reviewers, so nobody can approve for it. Add it in the admin under Groups."
+        "Rule default: there is no group reviewers, so nobody can approve for it. Ask an administrator to add it."
     ]
 
 
