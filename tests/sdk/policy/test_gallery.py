@@ -89,6 +89,22 @@ def test_every_policy_shown_on_a_page_loads(page: Path) -> None:
             parse_policy(block)
 
 
+def test_the_cases_shown_on_a_page_pass_against_the_policy_that_they_are_about(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = (GALLERY / "README.md").read_text()
+    shown = re.findall(r"^```yaml\n(policy: (\S+).*?)^```", page, re.MULTILINE | re.DOTALL)
+    assert shown
+    for text, name in shown:
+        file = tmp_path / "cases.yaml"
+        file.write_text(text)
+        command = ["policy", "test", str(GALLERY / f"{name}.yaml"), "--cases", str(file)]
+        assert main(command) == 0
+        file.write_text(text.replace("effect: block", "effect: allow"))
+        assert main(command) == 1
+    assert "2 cases, all passed" in capsys.readouterr().out
+
+
 def test_the_grammar_names_every_key_that_a_policy_may_have() -> None:
     page = (GALLERY / "grammar.md").read_text()
     keys = {
