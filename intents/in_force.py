@@ -9,23 +9,26 @@ from __future__ import annotations
 import logging
 import secrets
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import Max, Model
 
 from audit.actors import Actor
+from intents import recorded
 from intents.models import ActionType as ActionTypeRow
 from intents.models import ActionTypeVersion, Agent, AgentKey, InForce, PolicyVersion
 from intents.models import Policy as PolicyRow
 from intents.models.agents import STANDARD_TIER
-from zehrava import canonical
+from intents.recorded import Recorded
 from zehrava.action_types import ActionType
-from zehrava.policy import PolicySet, parse_policy
+from zehrava.policy import Policy, PolicySet, parse_policy
+
+Stored = TypeVar("Stored", PolicyRow, ActionTypeRow)
+Parsed = TypeVar("Parsed")
 
 logger = logging.getLogger(__name__)
 
@@ -162,42 +165,75 @@ def _version_and_time() -> tuple[int, datetime]:
 
 
 def _load(version: int) -> Rules:
-    policies, policy_versions, unreadable_policies = [], {}, {}
-    saved, recorded = _recorded(PolicyVersion, "digest"), _recorded(PolicyRow, "active_id")
-    for row in PolicyRow.objects.select_related("active"):
-        try:
-            _refuse_moved(row, recorded)
-            if row.active is None:
-                continue
-            _refuse_altered(row.active, saved)
-            policies.append(parse_policy(row.active.text, version=row.active.number))
-            policy_versions[row.name] = row.active.pk
-        except Exception as error:
-            logger.exception("policy %s cannot be used", row.name)
-            unreadable_policies[row.name] = str(error)
-    action_types, unreadable_action_types = {}, {}
-    saved, recorded = _recorded(ActionTypeVersion, "digest"), _recorded(ActionTypeRow, "active_id")
-    for type_row in ActionTypeRow.objects.select_related("active"):
-        try:
-            _refuse_moved(type_row, recorded)
-            if type_row.active is None:
-                continue
-            _refuse_altered(type_row.active, saved)
-            action_types[type_row.name] = (type_row.active.pk, ActionType.parse(type_row.active.text))
-        except Exception as error:
-            logger.exception("action type %s cannot be used", type_row.name)
-            unreadable_action_types[type_row.name] = str(error)
-    active = PolicySet(policies, default=settings.ZEHRAVA_DEFAULT_EFFECT)
+    policies, unreadable_policies = _documents(PolicyRow, _read_policy)
+    action_types, unreadable_action_types = _documents(ActionTypeRow, _read_action_type)
+    active = PolicySet([parsed for _, parsed in policies.values()], default=settings.ZEHRAVA_DEFAULT_EFFECT)
     return Rules(
         version=version,
         agents_by_key=_live_keys(),
         policies=active,
-        policy_versions=policy_versions,
-        action_types=action_types,
+        policy_versions={name: stored.pk for name, (stored, _) in policies.items()},
+        action_types={name: (stored.pk, parsed) for name, (stored, parsed) in action_types.items()},
         unreadable_policies=unreadable_policies,
         unreadable_action_types=unreadable_action_types,
         shadows=_shadows(active, unreadable_policies),
     )
+
+
+def _read_policy(version: PolicyVersion) -> Policy:
+    return parse_policy(version.text, version=version.number)
+
+
+def _read_action_type(version: ActionTypeVersion) -> ActionType:
+    return ActionType.parse(version.text)
+
+
+def _documents(
+    model: type[Stored], read: Callable[[Any], Parsed]
+) -> tuple[dict[str, tuple[Any, Parsed]], dict[str, str]]:
+    """The versions in force by name, each as it is stored and read, and why others cannot be used.
+
+    What the ledger says is in force and what its row says has to be the same, also where there is no row any more.
+    """
+    said = recorded.newest(model)
+    rows = list(model.objects.select_related("active"))
+    versions = _recorded_versions(row.active for row in rows)
+    found: dict[str, tuple[Any, Parsed]] = {}
+    unreadable: dict[str, str] = {}
+    for row in rows:
+        before = said.get(row.pk)
+        try:
+            _refuse_moved(row, before)
+            if row.active_id is None:
+                continue
+            _refuse_altered(row.active, row, versions)
+            found[row.name] = (row.active, read(row.active))
+        except Exception as error:
+            logger.exception("%s %s cannot be used", model._meta.verbose_name, row.name)
+            # Both names, where somebody gave the row another one.
+            for name in {row.name, before.values["name"] if before else row.name}:
+                unreadable[name] = str(error)
+    for name in _gone(model, rows, said):
+        found.pop(name, None)
+        unreadable[name] = "Its row is gone, and no history says who deleted it. Load it anew, or restore the row."
+        logger.critical("%s %s cannot be used: its row is gone", model._meta.verbose_name, name)
+    return found, unreadable
+
+
+def _gone(model: type[Stored], rows: list[Stored], said: Mapping[Any, Recorded]) -> list[str]:
+    """The names of documents that the ledger has in force, or that nobody can tell of, and that have no row."""
+    missing = set(said) - {row.pk for row in rows}
+    lost = [said[key] for key in missing if not said[key].covered or not said[key].deleted]
+    names = {str(each.values["name"]) for each in lost if not each.covered or each.values["active_id"] is not None}
+    return sorted(name for name in names if not _is_replaced(model, name, rows))
+
+
+def _is_replaced(model: type[Stored], name: str, rows: list[Stored]) -> bool:
+    """Whether another row of that name came into force by the ledger: then people have seen to what was gone."""
+    named = [row.pk for row in rows if row.name == name]
+    if not named:
+        return False
+    return any(each.covered for each in recorded.ever(model, id=named[0], active_id__isnull=False))
 
 
 def _shadows(active: PolicySet, unreadable: Mapping[str, str]) -> tuple[Shadow, ...]:
@@ -205,14 +241,15 @@ def _shadows(active: PolicySet, unreadable: Mapping[str, str]) -> tuple[Shadow, 
     rows = list(PolicyRow.objects.filter(shadow__isnull=False).select_related("shadow"))
     if not rows:
         return ()
-    saved, recorded = _recorded(PolicyVersion, "digest"), _recorded(PolicyRow, "shadow_id")
+    said = recorded.newest(PolicyRow, [row.pk for row in rows])
+    versions = _recorded_versions(row.shadow for row in rows)
     found = []
     for row in rows:
         version = row.shadow
         try:
-            if version is None or version.policy_id != row.pk or recorded.get(row.pk) != (version.pk,):
+            if version is None or recorded.differing(said.get(row.pk), name=row.name, shadow_id=version.pk):
                 raise ValueError("The version in shadow is not the one that was recorded when it was put there.")
-            _refuse_altered(version, saved)
+            _refuse_altered(version, row, versions)
             others = [policy for policy in active.policies if policy.name != row.name]
             draft = parse_policy(version.text, version=version.number)
             policies = PolicySet([*others, draft], default=active.default)
@@ -226,37 +263,38 @@ def _shadows(active: PolicySet, unreadable: Mapping[str, str]) -> tuple[Shadow, 
     return tuple(found)
 
 
-def _recorded(model: type[Model], *columns: str) -> dict[Any, tuple[Any, ...]]:
-    """What the newest history row of each row says: the row could be changed by anyone, its history could not.
-
-    Of a row that was deleted, what it was before.
-    """
-    history = model.history.exclude(history_type="-")  # type: ignore[attr-defined]
-    newest = history.order_by().values("id").annotate(newest=Max("history_id")).values("newest")
-    rows = history.order_by().filter(history_id__in=newest).values_list("id", *columns)
-    return {key: tuple(values) for key, *values in rows.iterator(chunk_size=2000)}
+def _recorded_versions(versions: Iterable[Any]) -> dict[Any, Recorded]:
+    """What the ledger says of these versions, all of one kind; None among them is passed over."""
+    wanted = [version for version in versions if version is not None]
+    return recorded.newest(type(wanted[0]), [version.pk for version in wanted]) if wanted else {}
 
 
-def _refuse_altered(version: PolicyVersion | ActionTypeVersion, saved: Mapping[Any, tuple[Any, ...]]) -> None:
-    digest = canonical.digest(version.text.encode())
-    if digest != version.digest or saved.get(version.pk) != (digest,):
-        raise ValueError("The stored text is not the one that was saved: its digest differs.")
-
-
-def _refuse_moved(row: PolicyRow | ActionTypeRow, recorded: Mapping[Any, tuple[Any, ...]]) -> None:
-    if recorded.get(row.pk) != (row.active_id,):
+def _refuse_moved(row: PolicyRow | ActionTypeRow, said: Recorded | None) -> None:
+    if recorded.differing(said, name=row.name, active_id=row.active_id):
         raise ValueError("The version in force is not the one that was recorded when it came into force.")
+
+
+def _refuse_altered(
+    version: PolicyVersion | ActionTypeVersion | None, row: PolicyRow | ActionTypeRow, said: Mapping[Any, Recorded]
+) -> None:
+    if version is None:
+        raise ValueError("The version in force is gone.")
+    if getattr(version, recorded.document_key(version)) != row.pk:
+        raise ValueError("The version in force is one of something else.")
+    if moved := recorded.differing_version(version, said.get(version.pk)):
+        raise ValueError(f"The stored version is not the one that was saved: {', '.join(moved)}.")
 
 
 def _live_keys() -> dict[str, AgentInForce]:
     """The agents by the hash of each key that counts: in its row, and by the history of key and agent."""
-    agents = _recorded(Agent, "owner_id", "environment", "suspended_at", "tier", "labels")
-    keys = _recorded(AgentKey, "agent_id", "hash", "revoked_at")
     live = AgentKey.objects.filter(revoked_at__isnull=True).select_related("agent__owner")
+    agents = recorded.newest(Agent, live.values("agent_id"))
+    keys = recorded.newest(AgentKey, live.values("id"))
     found = {}
     for key in live.iterator(chunk_size=2000):
         agent = key.agent
-        if keys.get(key.pk) != (agent.pk, key.hash, None) or not _is_as_recorded(agent, agents.get(agent.pk)):
+        moved = recorded.differing(keys.get(key.pk), agent_id=agent.pk, hash=key.hash, revoked_at=None)
+        if moved or not _is_as_recorded(agent, agents.get(agent.pk)):
             logger.critical("key %s of %s is refused: its history says otherwise", key.prefix, agent.name)
             continue
         found[key.hash] = AgentInForce(
@@ -273,15 +311,10 @@ def _live_keys() -> dict[str, AgentInForce]:
     return found
 
 
-def _is_as_recorded(agent: Agent, recorded: tuple[Any, ...] | None) -> bool:
-    if recorded is None:
-        return False
-    owner, environment, suspended_at, tier, labels = recorded
+def _is_as_recorded(agent: Agent, said: Recorded | None) -> bool:
+    stored = {name: getattr(agent, name) for name in ("owner_id", "environment", "suspended_at", "tier", "labels")}
     # History from before agents had these says nothing of them: then they are what every agent began with.
-    began = (STANDARD_TIER if tier is None else tier, {} if labels is None else labels)
-    return (agent.owner_id, agent.environment, agent.suspended_at, agent.tier, agent.labels) == (
-        owner,
-        environment,
-        suspended_at,
-        *began,
-    )
+    for name, began in (("tier", STANDARD_TIER), ("labels", {})):
+        if said is not None and said.values[name] is None and stored[name] == began:
+            del stored[name]
+    return not recorded.differing(said, **stored)

@@ -6,9 +6,9 @@ import pytest
 from django.core.management import call_command
 from django.db import connection
 
-from audit import immutability
+from audit import canonical_rows, immutability
 from audit.models import Event
-from intents import in_force
+from intents import in_force, recorded
 from intents.agents import change_agent
 from intents.labels import LabelsError, read_labels, write_labels
 from intents.models import Agent, Status
@@ -44,11 +44,17 @@ def test_a_change_of_them_is_recorded():
 
 def test_an_agent_from_before_there_were_any_keeps_working_and_is_trusted_with_no_more():
     agent, key = make_agent()
-    # As a portal of the first version wrote it: history says nothing of either.
-    table = agent.history.model._meta.db_table
-    immutability.remove(connection, table)
+    # As a portal of the first version wrote it: neither history nor the digest of it says anything of either.
+    tables = [agent.history.model._meta.db_table, Event._meta.db_table]
+    for table in tables:
+        immutability.remove(connection, table)
+    row, event = agent.history.get(), Event.objects.get(type="agent.created")
+    digest = canonical_rows.digest(row)
     agent.history.update(tier=None, labels=None)
-    immutability.install(connection, table)
+    event.line = event.line.replace(digest, canonical_rows.digest(agent.history.get()))
+    event.save()
+    for table in tables:
+        immutability.install(connection, table)
     in_force.bump()
     assert in_force_as(key).trusted_attributes()["tier"] == "standard"
     Agent.objects.update(tier="trusted")
@@ -97,8 +103,8 @@ def test_what_is_in_force_is_compared_with_the_newest_row_of_history_only(django
     for n in range(20):
         change_agent(agent, by=ARRANGER, tier=f"tier-{n}")
     with django_assert_num_queries(1):
-        recorded = in_force._recorded(Agent, "tier")
-    assert recorded == {agent.pk: ("tier-19",)}
+        found = recorded.newest(Agent)
+    assert {pk: said.values["tier"] for pk, said in found.items()} == {agent.pk: "tier-19"}
     assert in_force_as(key).tier == "tier-19"
 
 
