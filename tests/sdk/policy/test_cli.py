@@ -134,6 +134,18 @@ def test_test_runs_files_of_cases_against_all_policies_and_counts(files: Path) -
     assert document["failed"][0]["expected"] == "allow"
 
 
+def test_a_test_that_fails_is_called_by_its_name_and_a_policy_without_tests_is_said_to_have_none(files: Path) -> None:
+    (files / "good.yaml").write_text(GOOD.replace("{payload: {n: 9}", "{name: nine is much, payload: {n: 1}"))
+    said = zehrava(files, "policy", "test", "good.yaml")
+    assert said.returncode == 1
+    expected = (
+        "good.yaml:11:5: tests[1]: nine is much: expected require_approval by rule large, got allow by rule small"
+    )
+    assert said.stderr.startswith(expected)
+    (files / "good.yaml").write_text(GOOD.partition("tests:")[0])
+    assert zehrava(files, "policy", "test", "good.yaml").stdout == "good.yaml: good: no tests\n"
+
+
 def test_test_refuses_cases_that_cannot_be_read(files: Path) -> None:
     wrong = write(files, "wrong.yaml", {"tests": [{"payload": 1, "expect": {"effect": "allow"}}]})
     said = zehrava(files, "policy", "test", "good.yaml", "--cases", wrong, "missing.yaml")
@@ -293,7 +305,12 @@ def test_import_says_what_it_dropped_and_that_it_did(files: Path) -> None:
         return
     assert said.returncode == 3
     assert "theirs.yaml:4:" in said.stderr and "dropped: " in said.stderr
-    assert "could not be carried over as it was" in said.stderr
+    assert "1 construct could not be carried over as it was" in said.stderr
+    (files / "theirs.yaml").write_text(
+        REBUNO.replace("tool: 'web_*'", "tool: 'web_*', x: 1").replace("never", "n, y: 1")
+    )
+    said = zehrava(files, "policy", "import", "--from", "rebuno", "theirs.yaml")
+    assert "constructs could not be carried over as they were" in said.stderr
 
 
 def test_import_refuses_what_is_no_policy(files: Path) -> None:

@@ -52,10 +52,10 @@ def found(findings: list[Finding], *, but: tuple[str, ...] = ("untested", "no-po
 @pytest.mark.parametrize(
     ("rules", "expected"),
     [
-        ((None, "payload.x == 1"), ("rules[1].when", "unreachable")),
-        (("true", "payload.x == 1"), ("rules[1].when", "unreachable")),
-        (("payload.n > 5", "payload.n <= 5", "payload.x == 1"), ("rules[2].when", "unreachable")),
-        (("payload.b == true", "!payload.b", None), ("rules[2]", "unreachable")),
+        ((None, "payload.x == 1"), ("rules[0]", "unreachable")),
+        (("true", "payload.x == 1"), ("rules[0].when", "unreachable")),
+        (("payload.n > 5", "payload.n <= 5", "payload.x == 1"), ("rules[1].when", "unreachable")),
+        (("payload.b == true", "!payload.b", None), ("rules[1].when", "unreachable")),
         (("payload.n > 5", "payload.n > 10"), ("rules[1].when", "shadowed")),
         (("payload.n >= 5", "payload.n == 5 && payload.x == 1"), ("rules[1].when", "shadowed")),
         (("5 < payload.n", "payload.n > 5.5"), ("rules[1].when", "shadowed")),
@@ -202,8 +202,24 @@ def test_where_other_actions_may_match_a_schema_only_gives_notes() -> None:
 def test_a_rule_that_the_schema_makes_hold_always_hides_those_below() -> None:
     rules = ({"effect": "allow", "when": 'payload.kind == "refund"'}, {"effect": "require_approval"})
     (finding,) = [each for each in lint([policy(*rules)], typed()) if each.code == "unreachable"]
-    assert (finding.path, finding.level) == ("rules[1]", WARNING)
-    assert finding.message.endswith("rule 'r0' above always decides, for payloads that fit the schema of shop.refund")
+    assert (finding.path, finding.level) == ("rules[0].when", WARNING)
+    assert finding.message == (
+        "rule 'r1' is never reached: this rule always decides, for payloads that fit the schema of shop.refund"
+    )
+
+
+def test_a_rule_that_hides_many_is_one_warning_at_that_rule() -> None:
+    rules = ["payload.a == 1", "payload.b == true || payload.b != true", *(f"payload.x == {n}" for n in range(12))]
+    assert [each for each in found(lint([policy(*rules)])) if each[1] == WARNING] == [
+        ("rules[1].when", WARNING, "unreachable")
+    ]
+    (finding,) = [each for each in lint([policy(*rules)]) if each.code == "unreachable"]
+    assert finding.message == "rule 'r2' and 11 rules after it are never reached: this rule always decides"
+
+
+def test_lint_says_what_a_condition_can_never_be() -> None:
+    (finding,) = [each for each in lint([policy("payload.count < 0")], typed()) if each.code == "never-holds"]
+    assert "`payload.count < 0` can never be true: by the schema of" in finding.message
 
 
 def test_a_block_rule_that_repeats_the_schema_is_only_noted() -> None:
@@ -328,8 +344,8 @@ def test_a_finding_says_where_it_stands() -> None:
         "name: p\nmatch: {actions: [shop.refund]}\nrules:\n  - {id: a, effect: block}\n  - id: b\n    when: payload.x\n"
     )
     (finding,) = [each for each in lint([parse_policy(text + "    effect: allow\n")]) if each.code == "unreachable"]
-    assert (finding.policy, finding.path, finding.line, finding.column) == ("p", "rules[1].when", 6, 11)
-    assert finding.document()["message"] == "never reached: rule 'a' above always decides"
+    assert (finding.policy, finding.path, finding.line, finding.column) == ("p", "rules[0]", 4, 5)
+    assert finding.document()["message"] == "rule 'b' is never reached: this rule always decides"
 
 
 def test_the_policies_shown_in_the_documentation_need_no_warning() -> None:

@@ -138,8 +138,8 @@ def disproof(finding: Finding, results: list[Any], rules: int) -> bool:
     """Whether an intent that gave these results shows that the finding is false."""
     index = rules if finding.path == "default" else int(finding.path.split("[")[1].split("]")[0])
     reached = all(result is False for result in results[:index])
-    if finding.code == "unreachable":
-        return reached
+    if finding.code == "unreachable":  # said at the rule behind which nothing is reached
+        return reached and results[index : index + 1] in ([], [False])
     if finding.code == "shadowed":
         return reached and results[index] is True
     if "`" in finding.message.split(" can never hold")[0].split(" never has")[0]:

@@ -60,7 +60,8 @@ def run(options: argparse.Namespace) -> int:
         for each in remarks:
             complain(f"{options.file}:{each.line}:{each.column}: {what}: {each.path or 'document'}: {each.reason}")
     if imported.dropped:
-        complain(f"{count(len(imported.dropped), 'construct')} could not be carried over as it was")
+        many = len(imported.dropped)
+        complain(f"{count(many, 'construct')} could not be carried over as {'it was' if many == 1 else 'they were'}")
     return WITH_LOSSES if imported.dropped else 0
 
 

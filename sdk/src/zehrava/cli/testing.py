@@ -42,7 +42,8 @@ def run(options: argparse.Namespace) -> int:
         say_json({"errors": [], "failed": [_document(failure) for failure in failures], "passed": passed})
         return 1 if failures else 0
     for file, policy in policies:
-        say(f"{file}: {policy.name}: {count(len(policy.tests), 'test')} passed")
+        tested = f"{count(len(policy.tests), 'test')} passed" if policy.tests else "no tests"
+        say(f"{file}: {policy.name}: {tested}")
     for failure in failures:
         complain(_text(failure))
     for file in dict.fromkeys(options.cases):

@@ -32,8 +32,9 @@ class Failure:
 
     @property
     def fault(self) -> Fault:
-        """With its place in the file of the case."""
-        return Fault(self.case.path, self.reason, self.case.line, self.case.column)
+        """With its place in the file of the case, and its name where it has one."""
+        reason = f"{self.case.name}: {self.reason}" if self.case.name else self.reason
+        return Fault(self.case.path, reason, self.case.line, self.case.column)
 
     def __str__(self) -> str:
         return f"{self.case.file}:{self.fault}" if self.case.file else str(self.fault)

@@ -34,11 +34,17 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What is wrong with a rule in one world. ``typo``: it reads what does not exist."""
+    """What is wrong with a rule in one world.
+
+    Attributes:
+        typo: it reads what does not exist.
+        behind: the index of the rule behind which nothing is reached, where that is what is wrong.
+    """
 
     code: str
     message: str
     typo: bool = False
+    behind: int | None = None
 
 
 Said = tuple[str, str, str, str]
@@ -70,23 +76,49 @@ def check(policy: Policy, views: list[View], typed: list[World], *, all_known: b
     if len(views) * len(typed) > _MOST_WORK:
         typed = []
     by_type = [_examine(views, world)[0] for world in typed]
+    hidden = _Hidden(views)
     for view, outcome in zip(views, outcomes, strict=True):
         if outcome:
             if named[view.index]:
-                yield view.path, WARNING, outcome.code, outcome.message
+                yield from hidden.or_said(view, WARNING, outcome, outcome.message)
             else:
-                yield view.path, NOTE, outcome.code, f"{outcome.message}, unless an agent names this policy besides"
+                message = f"{outcome.message}, unless an agent names this policy besides"
+                yield from hidden.or_said(view, NOTE, outcome, message)
             continue
         in_types = [found for outcomes_of in by_type if (found := outcomes_of[view.index])]
         if typed and len(in_types) == len(typed):
             level = WARNING if all_known and (in_types[0].typo or view.rule.effect != BLOCK) else NOTE
-            yield view.path, level, in_types[0].code, _by_schema(in_types[0].message, typed)
+            yield from hidden.or_said(view, level, in_types[0], _by_schema(in_types[0].message, typed))
         else:
             yield from _parts(view, base, typed, all_known=all_known)
         if view.node is not None and _conflict(base, view.false):
             yield view.path, NOTE, "always-holds", "the condition is never false; leave `when` out if that is meant"
+    yield from hidden.said()
     if closed:
         yield "default", *_default(policy, closed)
+
+
+class _Hidden:
+    """Rules that are never reached, said once at the rule that hides them: that is where the mistake is."""
+
+    def __init__(self, views: list[View]) -> None:
+        self.views = views
+        self.found: dict[tuple[int, str], list[tuple[View, str]]] = {}
+
+    def or_said(self, view: View, level: str, outcome: Outcome, message: str) -> Iterator[Said]:
+        """Keep a rule that another hides; say what else is wrong with one at once."""
+        if outcome.behind is None:
+            yield view.path, level, outcome.code, message
+        else:
+            self.found.setdefault((outcome.behind, message), []).append((view, level))
+
+    def said(self) -> Iterator[Said]:
+        for (behind, why), hidden in self.found.items():
+            others = len(hidden) - 1
+            more = f" and {others} {'rule' if others == 1 else 'rules'} after it are" if others else " is"
+            level = WARNING if any(each == WARNING for _, each in hidden) else NOTE
+            text = f"rule {hidden[0][0].rule.id!r}{more} never reached: {why}"
+            yield self.views[behind].path, level, "unreachable", text
 
 
 def _by_schema(message: str, typed: list[World]) -> str:
@@ -109,7 +141,7 @@ def _examine(views: list[View], world: World) -> tuple[list[Outcome | None], str
     for view in views:
         outcome = None
         if reached.closed:
-            outcome = Outcome("unreachable", f"never reached: {reached.closed}")
+            outcome = Outcome("unreachable", reached.here, behind=reached.behind)
         elif view.node is not None:
             outcome = _never(view, world) or _shadowed(view, views, reached, world)
         outcomes.append(outcome)
@@ -124,6 +156,8 @@ class _Reached:
         self.world = world
         self.states = [State(world)]
         self.closed = ""  # why nothing comes further
+        self.here = ""  # the same, said at the rule behind which nothing comes
+        self.behind: int | None = None
 
     def passes(self, view: View) -> None:
         """Go on behind ``view``: its condition is false."""
@@ -140,6 +174,8 @@ class _Reached:
         if not self.states or not view.false:
             alone = not view.false or _conflict(self.world, view.false) is not None
             self.closed = f"rule {view.rule.id!r} above always decides" if alone else "the rules above always decide"
+            self.here = "this rule always decides" if alone else "the rules up to this one always decide"
+            self.behind = view.index
 
     def excludes(self, found: list[Way]) -> bool:
         """Whether none of these ways is possible where the rules above have not decided."""

@@ -47,7 +47,8 @@ class Conflict:
             return f"{self.claims[0].text} and {self.claims[1].text} exclude each other"
         if self.unknown:
             return self.why
-        return f"{self.claims[0].text} cannot be: {self.why}" if self.why else f"{self.claims[0].text} cannot be"
+        never = f"`{self.claims[0].source}` can never be {str(self.claims[0].wanted).lower()}"
+        return f"{never}: {self.why}" if self.why else never
 
 
 class World:
