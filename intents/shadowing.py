@@ -8,11 +8,12 @@ is neither refused nor judged otherwise because of it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
-from django.db import transaction
+from django.db import OperationalError, connection, transaction
 from django.db.models import Count, Exists, OuterRef, QuerySet
 
 from audit import clock, inserting, ledger
@@ -27,6 +28,7 @@ from zehrava.problems import Problem
 logger = logging.getLogger(__name__)
 
 DROPPED_AT_ONCE = 5_000
+LOCK_WAIT = "100ms"
 
 
 @transaction.atomic
@@ -104,15 +106,43 @@ def observe(intent: Intent, facts: Facts, said: Judgement, shadows: Sequence[Sha
     for shadow in shadows:
         try:
             # A savepoint, so that a failure in here leaves the transaction of the proposal usable.
-            with transaction.atomic():
+            with transaction.atomic(), _not_waiting():
                 _observe(intent, facts, said, shadow)
+        except OperationalError:
+            # Whoever holds a lock here holds it against the others too: the proposal waits once and not for each.
+            logger.exception("%s could not be judged in shadow by %s and those after it", intent.pk, shadow)
+            return
         except Exception:
             logger.exception("%s could not be judged by %s in shadow", intent.pk, shadow)
+
+
+@contextmanager
+def _not_waiting() -> Iterator[None]:
+    """Give up on a lock after LOCK_WAIT; nothing else on SQLite, where the transaction has the only lock already.
+
+    Inside a savepoint: rolling it back puts the old bound back, leaving the block without an error does it here.
+    """
+    if connection.vendor != "postgresql":
+        yield
+        return
+    with connection.cursor() as cursor:
+        # OFFSET keeps the inner query apart: what is read there is from before the outer one sets it.
+        cursor.execute(
+            "SELECT before, set_config('lock_timeout', %s, true)"
+            " FROM (SELECT current_setting('lock_timeout') AS before OFFSET 0) AS was",
+            [LOCK_WAIT],
+        )
+        before = cursor.fetchone()[0]
+    yield
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('lock_timeout', %s, true)", [before])
 
 
 def _observe(intent: Intent, facts: Facts, said: Judgement, shadow: Shadow) -> None:
     try:
         then = _judged(intent, facts, shadow)
+    except OperationalError:
+        raise  # nothing can be written after it
     except Exception as error:
         logger.exception("%s cannot judge %s in shadow", shadow, intent.pk)
         row = ShadowVerdict(change=Change.UNREADABLE, effect="", said_by="", reason=type(error).__name__)

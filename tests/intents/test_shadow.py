@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -15,6 +18,7 @@ from audit.models import Event
 from intents import activation, in_force, shadowing
 from intents.documents import activate_version, save_policy
 from intents.models import Intent, LimitUse, Policy, PolicyVersion, ShadowVerdict
+from intents.propose import propose
 from tests.factories import ARRANGER, in_force_as, load_policy, make_agent, make_intent, make_user
 from zehrava.policy.errors import PolicyError
 from zehrava.problems import Problem
@@ -125,8 +129,6 @@ def test_the_same_proposal_again_is_not_judged_again(key):
     load_policy(ASKS)
     shadow(ALLOWS_SMALL)
     agent, body = in_force_as(key), {"action": "stripe.refund", "payload": {"amount": "1.00", "country": "DE"}}
-    from intents.propose import propose
-
     first = propose(agent, body, idempotency_key="once")
     assert propose(agent, body, idempotency_key="once").intent_id == first.intent_id
     twin = propose(agent, body)
@@ -167,6 +169,79 @@ def test_a_statement_that_the_database_refuses_in_shadow_leaves_the_proposal_who
     assert Event.objects.filter(type="intent.proposed", intent_id=intent.pk).exists()
 
 
+@pytest.fixture
+def locked() -> Iterator[Callable[[str], threading.Event]]:
+    """Locks a table from another connection, as a migration does, for 20 seconds at most; says whether it gave up."""
+    with ExitStack() as held:
+
+        def lock(table: str) -> threading.Event:
+            other, gave_up = connection.copy(), threading.Event()
+            held.callback(other.close)
+            with other.cursor() as cursor:
+                cursor.execute(f"BEGIN; LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+            raw = other.connection
+
+            def give_up() -> None:
+                gave_up.set()
+                raw.execute("ROLLBACK")
+
+            timer = threading.Timer(20, give_up)
+            timer.start()
+            held.callback(timer.cancel)
+            return gave_up
+
+        yield lock
+
+
+@pytest.mark.skipif("connection.vendor != 'postgresql'", reason="only PostgreSQL locks a table beside others")
+@pytest.mark.django_db(transaction=True)
+def test_a_proposal_does_not_wait_for_a_lock_that_only_shadow_mode_needs(key, locked):
+    load_policy(ASKS)
+    shadow(ALLOWS_SMALL)
+    refund(key)
+    gave_up = locked("intents_shadowverdict")
+
+    intent = refund(key, "30.00")
+
+    assert not gave_up.is_set(), "the proposal waited for as long as the lock was held"
+    assert intent.status == "pending_approval"
+    assert Event.objects.filter(type="intent.proposed", intent_id=intent.pk).exists()
+
+
+@pytest.mark.skipif("connection.vendor != 'postgresql'", reason="only PostgreSQL locks a table beside others")
+@pytest.mark.parametrize("refused", [False, True])
+def test_what_else_a_proposal_does_waits_for_locks_as_long_as_before(key, refused, monkeypatch):
+    load_policy(ASKS)
+    shadow(ALLOWS_SMALL)
+    agent, during = in_force_as(key), []
+    observe, judge = shadowing.observe, shadowing.judge
+
+    def bound() -> str:
+        with connection.cursor() as cursor:
+            cursor.execute("SHOW lock_timeout")
+            return cursor.fetchone()[0]
+
+    def watched(*arguments: Any) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL lock_timeout = '7s'")
+        observe(*arguments)
+        assert bound() == "7s"
+        during.append("after")
+
+    def judged(*arguments: Any, **named: Any) -> Any:
+        during.append(bound())
+        if refused:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT * FROM no_such_table")
+        return judge(*arguments, **named)
+
+    monkeypatch.setattr("intents.shadowing.observe", watched)
+    monkeypatch.setattr("intents.shadowing.judge", judged)
+    propose(agent, {"action": "stripe.refund", "payload": {"amount": "1.00", "country": "DE"}})
+
+    assert during == ["100ms", "after"]
+
+
 def test_a_draft_that_can_no_longer_be_read_has_no_say_and_stops_nothing(key):
     load_policy(ASKS)
     version = shadow(ALLOWS_SMALL)
@@ -199,8 +274,8 @@ def test_without_a_shadow_a_proposal_asks_nothing_more_of_the_database(key):
         refund(key)
 
     assert not any("shadow" in query["sql"] for query in without)
-    # The savepoint, the row, and the end of the savepoint.
-    assert len(beside) == len(without) + 3
+    # The savepoint, the row, and the end of the savepoint; on PostgreSQL how long to wait for a lock, and as before.
+    assert len(beside) == len(without) + (5 if connection.vendor == "postgresql" else 3)
 
 
 def test_limits_of_a_draft_count_apart_from_those_in_force(key):
