@@ -124,11 +124,16 @@ def _find(value: Any, steps: list[str]) -> tuple[bool, Any]:
     for step in steps:
         if isinstance(value, dict) and step in value:
             value = value[step]
-        elif isinstance(value, list) and step.isdigit() and int(step) < len(value):
+        elif isinstance(value, list) and _is_index(step) and int(step) < len(value):
             value = value[int(step)]
         else:
             return False, None
     return True, value
+
+
+def _is_index(step: str) -> bool:
+    # "²" is a digit and no number; Python refuses to read thousands of digits as one.
+    return step.isascii() and step.isdigit() and len(step) < 10
 
 
 def _plain(value: Any) -> str:

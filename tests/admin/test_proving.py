@@ -187,9 +187,26 @@ def test_who_may_not_see_intents_sees_no_list_of_them(sign_in):
 def test_a_version_that_is_none_is_not_found(author):
     load_policy(ASKS)
 
-    for wanted in ("7", "", "x", "²", "-1"):
+    for wanted in ("7", "", "x", "²", "-1", "9" * 20, "9" * 5_000):
         assert author.post(address("start_shadow"), {"version": wanted}).status_code == 404
-    assert author.get(address("shadow") + "?version=9").status_code == 404
+        assert author.get(address("start_shadow"), {"version": wanted}).status_code == 404
+    for wanted in ("9", "9" * 20, "9" * 5_000):
+        assert author.get(address("shadow"), {"version": wanted}).status_code == 404
+
+
+@pytest.mark.parametrize("number", ["9" * 20, "9" * 5_000])
+def test_numbers_longer_than_any_are_answered_as_others_that_are_none(author, key, number):
+    load_policy(ASKS)
+    refund(key)
+    done = done_backtest()
+    pages = (address("backtests"), address("backtest", done.pk), address("shadow"), address("compare"))
+
+    for page in pages:
+        for name in ("version", "page", "p", "from", "to", "days", "kind", "rule"):
+            assert author.get(page, {name: number}).status_code in (200, 302, 404), (page, name)
+    for body in ({"version": number, "days": "7"}, {"version": "2", "days": number}):
+        assert author.post(address("backtests"), body).status_code in (200, 404)
+    assert author.get(address("backtest", done.pk).replace(f"/{done.pk}/", f"/{number}/")).status_code in (302, 404)
 
 
 def test_the_intents_behind_a_figure_are_listed_with_both_verdicts(author, key):
@@ -236,6 +253,18 @@ def test_only_ten_rules_stand_open_and_the_others_are_folded(author, key):
     assert "3 more rules" in text(author.get(address("shadow")))
     assert [f"rule=refunds%2Fr{n}#" in folded for n in (0, 5, 7, 8, 9)] == [False, False, True, True, True]
     assert '<details class="zhp-more" open>' in chosen, "the rule that is listed is to be seen"
+
+
+def test_the_rules_of_the_figure_that_is_looked_at_are_not_among_the_folded(author, key):
+    rules = "".join(f"  - {{id: r{n}, when: payload.amount == '{n}.00', effect: allow}}\n" for n in range(11))
+    load_policy(ASKS)
+    shadow(f"name: refunds\nmatch: {{actions: [stripe.refund]}}\nrules:\n{rules}  - {{id: no, effect: block}}\n")
+    for number in range(12):
+        refund(key, f"{number}.00")
+
+    page = author.get(address("shadow"), {"change": "blocked"}).content.decode()
+
+    assert page.index("change=blocked&amp;rule=refunds%2Fno#") < page.index('<details class="zhp-more">')
 
 
 def test_what_an_agent_wrote_is_shown_with_nothing_hidden(author, key):
@@ -408,7 +437,7 @@ def test_pages_ask_the_same_few_questions_however_many_differ(author, key, place
     assert done.differences.filter(change="blocked").count() == 30
     author.get(address("shadow"))
 
-    for url, most in ((address("backtest", done.pk), 16), (address("shadow"), 18)):
+    for url, most in ((address("backtest", done.pk), 16), (address("shadow"), 19)):
         for query in ("?change=allowed&page=", "?change=allowed&rule=refunds/small&page=", "?q=billing&page="):
             with CaptureQueriesContext(connection) as queries:
                 answer = author.get(url + query + place)
