@@ -1,6 +1,7 @@
 """Request bodies are read in the event loop, so that a slow or endless upload never holds a thread."""
 
 import asyncio
+import html
 import json
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -54,6 +55,7 @@ class Bodies:
             await self.app(scope, receive, send)
             return
         limit = self.api_limit if scope["path"].startswith(("/api/", "/v1/")) else self.page_limit
+        page = wants_page(scope)
         chunks: list[bytes] = []
         try:
             try:
@@ -61,25 +63,28 @@ class Bodies:
                     fits = await self._read(receive, limit, chunks)
             except TimeoutError:
                 await refuse(
-                    send, 408, "body-timeout", "The body took too long", f"Send it within {self.seconds:g} seconds."
+                    send,
+                    408,
+                    "body-timeout",
+                    "The body took too long",
+                    f"Send it within {self.seconds:g} seconds.",
+                    page=page,
                 )
                 return
             except Disconnected:
                 return
             except BudgetSpent:
-                await refuse(
-                    send, 503, "unavailable", "Too many uploads at once", "Try again in a few seconds.", after=2
-                )
+                detail = "Try again in a few seconds."
+                await refuse(send, 503, "unavailable", "Too many uploads at once", detail, after=2, page=page)
                 return
             if not fits:
-                await refuse(
-                    send, 413, "too-large", "The body is too large", f"At most {limit} bytes are accepted here."
-                )
+                detail = f"At most {limit} bytes are accepted here."
+                await refuse(send, 413, "too-large", "The body is too large", detail, page=page)
                 return
             if not says_utf_8(scope):
                 # Django decodes a query by this name while it makes its request, where nothing could catch it.
                 detail = "Send text as UTF-8, and name no other charset in Content-Type."
-                await refuse(send, 415, "unsupported-media-type", "Unsupported media type", detail)
+                await refuse(send, 415, "unsupported-media-type", "Unsupported media type", detail, page=page)
                 return
             body = b"".join(chunks)
             await self.app(with_length(scope, len(body)), replay(body, receive), send)
@@ -109,6 +114,12 @@ class Bodies:
             if total > self.drained:
                 break
         return total <= limit
+
+
+def wants_page(scope: Scope) -> bool:
+    """Whether a person in a browser is to read the answer."""
+    accepted = b",".join(value for name, value in scope["headers"] if name == b"accept")
+    return scope["path"].startswith("/admin/") and b"text/html" in accepted.lower()
 
 
 def says_utf_8(scope: Scope) -> bool:
@@ -150,16 +161,45 @@ def replay(body: bytes, receive: Receive) -> Receive:
     return again
 
 
-async def refuse(send: Send, status: int, kind: str, title: str, detail: str, *, after: int | None = None) -> None:
-    """Answer with a problem document (RFC 9457) and close the connection.
+# Django is not asked for it: this stands in front of it. The styles are those of the other pages that refuse.
+PAGE = """\
+<!DOCTYPE html>
+<html lang="en">
+<head>
+  <meta charset="utf-8">
+  <meta name="viewport" content="width=device-width, initial-scale=1">
+  <title>{title} | Zehrava</title>
+  <link rel="icon" type="image/svg+xml" href="/static/zehrava/mark.svg">
+  <link rel="stylesheet" href="/static/zehrava/refused.css">
+</head>
+<body>
+  <main>
+    <img src="/static/zehrava/mark.svg" alt="">
+    <h1>{title}</h1>
+    <p>{detail} Nothing was changed. Go back in your browser: what you typed may still be there.</p>
+    <p><a href="/admin/">Go to the approval desk</a></p>
+  </main>
+</body>
+</html>
+"""
+
+
+async def refuse(
+    send: Send, status: int, kind: str, title: str, detail: str, *, after: int | None = None, page: bool = False
+) -> None:
+    """Answer with a problem document (RFC 9457), or a small page for people, and close the connection.
 
     Args:
         after: seconds, sent as Retry-After.
+        page: whether a person reads it.
     """
     document = {"type": f"urn:zehrava:problem:{kind}", "title": title, "status": status, "detail": detail, "path": ""}
-    body = json.dumps(document, separators=(",", ":")).encode()
+    if page:
+        body = PAGE.format(title=html.escape(title), detail=html.escape(detail)).encode()
+    else:
+        body = json.dumps(document, separators=(",", ":")).encode()
     headers = [
-        (b"content-type", b"application/problem+json"),
+        (b"content-type", b"text/html; charset=utf-8" if page else b"application/problem+json"),
         (b"content-length", str(len(body)).encode()),
         (b"cache-control", b"no-store"),
         (b"connection", b"close"),

@@ -57,10 +57,13 @@ class Before:
         return f"v{self.number} by {self.by}"
 
 
-def load_policies(paths: Iterable[Path], *, by: Actor, replace: bool = False, cases: Iterable[Path] = ()) -> Answer:
+def load_policies(
+    paths: Iterable[Path], *, by: Actor, replace: bool = False, cases: Iterable[Path] = (), draft: bool = False
+) -> Answer:
     """Store and activate policies from files; with `replace` also where a person saw last to what is in force.
 
-    Where that takes a second person, they are stored as drafts and people are asked. `cases` are files of cases which
+    Where that takes a second person, they are stored as drafts and people are asked, who see what would be replaced;
+    `replace` says nothing then. With `draft` they are stored and nobody is asked. `cases` are files of cases which
     what would then be in force has to agree with. Raises CommandError, and stores nothing, if any file cannot be read,
     a case fails, or it would undo what a person did.
     """
@@ -68,7 +71,9 @@ def load_policies(paths: Iterable[Path], *, by: Actor, replace: bool = False, ca
     with transaction.atomic():
         texts = _read_all(paths, POLICIES.parse)
         _refuse_failing(texts, cases)
-        if activation.takes_two():
+        if draft:
+            loaded = [_store(path, text, by=by) for path, text in texts.values()]
+        elif activation.takes_two():
             loaded = [_ask(path, text, by=by) for path, text in texts.values()]
         else:
             loaded = _load(texts, POLICIES, by=by, replace=replace)
@@ -76,6 +81,7 @@ def load_policies(paths: Iterable[Path], *, by: Actor, replace: bool = False, ca
     for each in loaded:
         found = policy_warnings.warnings_of(each.version)
         each.document["warnings"] = [str(warned) for warned in found if warned.level == "warning"]
+        each.document["notes"] = [str(warned) for warned in found if warned.level != "warning"]
     return _answer(loaded)
 
 
@@ -99,6 +105,7 @@ def _answer(loaded: list[Loaded]) -> Answer:
     for each in loaded:
         lines.append(each.line)
         lines += [f"  warning: {warning}" for warning in each.document.get("warnings", ())]
+        lines += [f"  note: {note}" for note in each.document.get("notes", ())]
     return Answer({"loaded": [each.document for each in loaded]}, "\n".join(_printable(line) for line in lines))
 
 
@@ -132,24 +139,39 @@ def _load(texts: dict[str, tuple[Path, str]], kind: Kind, *, by: Actor, replace:
     return loaded
 
 
-def _ask(path: Path, text: str, *, by: Actor) -> Loaded:
-    """Store a policy as a draft and ask people to bring it into force, where that takes two of them.
-
-    It undoes nothing that a person did: the people who confirm it see the difference.
-    """
+def _store(path: Path, text: str, *, by: Actor) -> Loaded:
+    """Store a policy as a draft; nothing comes into force and nobody is asked."""
     newest = _newest(POLICIES, documents.parse_policy(text).name)
     version: PolicyVersion = documents.save_policy(text, by=by, user=None, activate=False)
     new = newest is None or version.number > newest
-    document = _document(path, version, new=new) | {"replaces": None}
+    in_force = version.policy.active_id == version.pk
+    document = _document(path, version, new=new) | {"replaces": None, "in_force": in_force}
     told = f"{version.policy.name} v{version.number}"
-    if version.policy.active_id == version.pk:
-        return Loaded(version, document | {"in_force": True}, f"{told}: unchanged ({path})")
+    if in_force:
+        return Loaded(version, document, f"{told}: unchanged ({path})")
+    return Loaded(version, document, f"{told}: {'new, ' if new else ''}a draft, which counts for nothing yet ({path})")
+
+
+def _ask(path: Path, text: str, *, by: Actor) -> Loaded:
+    """Store a policy as a draft and ask people to bring it into force, where that takes two of them.
+
+    It undoes nothing that a person did: the people who confirm it see whose version it would replace, and how.
+    """
+    was = _before(POLICIES, documents.parse_policy(text).name)
+    stored = _store(path, text, by=by)
+    if stored.document["in_force"]:
+        return stored
+    version = stored.version
+    replaced = was.told if was and was.number else ""
+    instead = f", instead of {replaced}" if replaced else ""
     try:
-        activation.ask_from_server(version, by=by, reason=f"Loaded from {path.name} on the server.")
+        activation.ask_from_server(version, by=by, reason=f"Loaded from {path.name} on the server{instead}.")
     except Problem as problem:
         raise CommandError(f"{path}: {problem.detail}\nNothing was stored.") from problem
-    how = "is not in force. A person has to take over the request on the policy's page, and a second one to confirm it"
-    return Loaded(version, document | {"in_force": False}, f"{told}: {'new, ' if new else ''}{how} ({path})")
+    new = "new, " if stored.document["new"] else ""
+    then = "A person has to take over the request on the policy's page, and a second one to confirm it"
+    how = f"{new}is not in force{f' and would replace {replaced}' if replaced else ''}. {then}"
+    return Loaded(version, stored.document, f"{version.policy.name} v{version.number}: {how} ({path})")
 
 
 def _document(path: Path, version: Any, *, new: bool) -> dict[str, Any]:

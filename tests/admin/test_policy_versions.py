@@ -203,7 +203,7 @@ def test_warnings_are_said_after_saving_and_stand_on_the_page(author: Client) ->
     asks = GOOD.replace("effect: allow", "effect: require_approval\n    approval: {all_of: [{group: <b>ghosts}]}")
     page = author.post(reverse("admin:intents_policy_add"), {"text": asks, "_activate": ""}, follow=True)
     assert page.content.decode().count("there is no group &lt;b&gt;ghosts") == 1
-    assert "There is a warning about v1: see what lint says." in read(page)
+    assert re.search("warnings? about v1: see what lint says", read(page))
     assert policy().active.number == 1
     assert "What lint says" in read(author.get(address()))
 
@@ -386,3 +386,119 @@ def test_hostile_documents_are_refused_with_their_place(author: Client, text: st
     assert re.search(r"Line \d+, column \d+", page)
     assert policy().active.text == GOOD
     assert PolicyVersion.objects.count() == 1
+
+
+# --- what people should find without looking for it ----------------------------------------------------------------
+
+
+def test_who_saves_while_another_version_waits_asks_for_the_new_one_in_its_place(
+    two_people: None, author: Client, sign_in: Any
+) -> None:
+    draft()
+    author.post(address("activate", 2), {"reason": "first"})
+    page = author.post(address(), {"text": OTHER, "_activate": ""}, follow=True)
+    assert "asking for v3 here takes its place" in read(page)
+    shown = re.search(r'name="replacing" value="(\d+)"', page.content.decode())
+    assert shown and 'name="reason"' in page.content.decode()
+    # Nothing is replaced that was not shown.
+    assert "waits for a second person" in read(author.post(address("activate", 3), {"reason": "better"}))
+    author.post(address("activate", 3), {"reason": "better", "replacing": shown[1]})
+    assert waiting().version.number == 3
+    assert "is in force" in answer(sign_in(make_user("petra", "policy_authors")), "confirm")
+    # The same once more leads to what waits.
+    draft()
+    author.post(address("activate", 2), {"reason": "back"})
+    assert (
+        "v2 waits for a second person already"
+        in read(author.post(address(), {"text": STRICTER, "_activate": ""}, follow=True))
+        or policy().versions.count() > 3
+    )
+
+
+def test_a_waiting_version_does_not_hold_up_disabling(two_people: None, author: Client) -> None:
+    activation.ask_from_server(draft(), by=ARRANGER, reason="Loaded from refunds.yaml")
+    page = author.get(address("disable")).content.decode()
+    assert 'name="reason"' in page and "takes its place" in page
+    author.post(address("disable"), {"reason": "It lets everything pass"})
+    assert waiting().version is None
+
+
+def test_the_pages_name_the_command_who_took_over_and_who_confirmed(
+    two_people: None, author: Client, sign_in: Any
+) -> None:
+    activation.ask_from_server(draft(), by=ARRANGER, reason="Loaded from refunds.yaml")
+    assert "The command arranger asked on the server" in read(author.get(address("request")))
+    answer(author, "take_over")
+    assert re.search(r"The command arranger asked .* policy_authors-person took it over,", read(author.get(address())))
+    answer(sign_in(make_user("petra", "policy_authors")), "confirm")
+    page = read(author.get(address()))
+    assert "asked for by policy_authors-person, confirmed by petra" in page
+    assert "policy_authors-person took it over" in page
+
+
+def test_the_list_says_what_is_under_way_and_who_may_answer_is_told_how_many(
+    two_people: None, author: Client, sign_in: Any
+) -> None:
+    listed = reverse("admin:intents_policy_changelist")
+    from intents import shadowing
+
+    version = draft()
+    shadowing.start(version, by=ARRANGER)
+    author.post(address("activate", 2), {"reason": "why"})
+    draft(OTHER)
+    second = sign_in(make_user("petra", "policy_authors"))
+    page = read(second.get(listed))
+    for said in ("v2 waits for a second person", "draft v3", "v2 in shadow", "1 change of policies waits"):
+        assert said in page
+    badge = re.compile(r"Policies\s*1\b")
+    assert badge.search(read(second.get("/admin/")))
+    # Not who asked, and not who may not answer.
+    assert not badge.search(read(author.get("/admin/")))
+    assert not badge.search(read(sign_in("reviewers").get("/admin/")))
+
+
+def test_a_policy_that_never_counted_is_not_called_disabled(author: Client) -> None:
+    author.post(reverse("admin:intents_policy_add"), {"text": GOOD, "_draft": ""})
+    page = read(author.get(address()))
+    assert "Not in force yet" in page and "brings it back" not in page
+    listed = read(author.get(reverse("admin:intents_policy_changelist")))
+    assert "not in force yet" in listed and "disabled" not in listed and "draft v1" in listed
+    author.post(address("activate", 1))
+    author.post(address("disable"))
+    assert "brings it back" in read(author.get(address()))
+    assert "disabled" in read(author.get(reverse("admin:intents_policy_changelist")))
+
+
+def test_history_calls_nothing_none(author: Client) -> None:
+    from intents import shadowing
+
+    load_policy(GOOD)
+    shadowing.start(draft(), by=ARRANGER)
+    page = read(author.get(address("history")))
+    assert "Shadow: none → refunds v2" in page
+    assert "Deleted" not in page and "pk=" not in page
+
+
+@pytest.mark.parametrize(("effect", "said"), [("require_approval", "waits for a reviewer"), ("block", "is blocked")])
+def test_disabling_says_what_this_portal_does_then(author: Client, settings: Any, effect: str, said: str) -> None:
+    load_policy(GOOD)
+    settings.ZEHRAVA_DEFAULT_EFFECT = effect
+    assert f"an intent {said}" in read(author.get(address("disable")))
+
+
+def test_findings_and_faults_lead_to_their_lines(author: Client, sign_in: Any) -> None:
+    load_policy(GOOD.replace('amount("50")', 'amount("50") && false'))
+    assert re.search(r'href="#line-\d+"', author.get(address()).content.decode())
+    assert 'id="line-6"' in author.get(address("version", 1)).content.decode()
+    assert 'id="line-6"' in sign_in("reviewers").get(address()).content.decode()
+    page = author.post(address(), {"text": GOOD + "colour: red\n"}).content.decode()
+    assert 'href="#line-7"' in page and "Please correct" not in page and 'aria-invalid="true"' in page
+
+
+def test_a_long_difference_is_folded_after_twenty_rules(author: Client) -> None:
+    load_policy(GOOD)
+    more = "".join(f"  - id: r{n}\n    when: payload.n == {n}\n    effect: allow\n" for n in range(30))
+    draft(GOOD + more)
+    page = author.get(address("compare") + "?from=1&to=2").content.decode()
+    before, _, after = page.partition("and 10 more rules")
+    assert (before.count("is new"), after.count("is new")) == (20, 10)

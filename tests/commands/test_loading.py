@@ -221,11 +221,35 @@ def test_where_it_takes_two_people_loading_stores_a_draft_and_asks(write: Any, s
     assert ActivationRequest.objects.count() == 1
     out = io.StringIO()
     call_command("policy_load", write("refunds.yaml", REFUNDS + "default: block\n"), stdout=out)
-    assert "is not in force. A person has to take over the request" in out.getvalue()
+    assert "is not in force and would replace v1 by manage.py policy_load. A person has to take over" in out.getvalue()
     assert Policy.objects.get().active.number == 1
     assert list(ActivationRequest.objects.values_list("version__number", "state")) == [(3, "open"), (2, "withdrawn")]
     # What is in force already asks nobody.
     assert load(write("refunds.yaml", REFUNDS))[0]["in_force"] is True
+
+
+def test_a_draft_is_stored_and_nothing_comes_into_force(write: Any, settings: Any) -> None:
+    load(write("refunds.yaml", REFUNDS))
+    for two_people in (False, True):
+        settings.ZEHRAVA_POLICY_SECOND_PERSON = two_people
+        drafted = load(write("refunds.yaml", REFUNDS.replace("allow", "block")), "--draft")[0]
+        assert (drafted["version"], drafted["in_force"], drafted["new"]) == (2, False, not two_people)
+    assert Policy.objects.get().active.number == 1
+    assert not ActivationRequest.objects.exists()
+    out = io.StringIO()
+    call_command("policy_load", write("mail.yaml", MAIL), "--draft", stdout=out)
+    assert "mail v1: new, a draft, which counts for nothing yet" in out.getvalue()
+    # All that the admin says is said here.
+    assert "  note: has no tests" in out.getvalue()
+
+
+def test_where_two_people_decide_a_version_of_a_person_is_named_and_not_in_the_way(write: Any, settings: Any) -> None:
+    paul = make_user("paul")
+    save_policy(REFUNDS, by=Actor.person(paul), user=paul)
+    settings.ZEHRAVA_POLICY_SECOND_PERSON = True
+    load(write("refunds.yaml", REFUNDS.replace("allow", "block")))
+    assert ActivationRequest.objects.get().reason == "Loaded from refunds.yaml on the server, instead of v1 by paul."
+    assert Policy.objects.get().active.number == 1
 
 
 def test_loading_does_not_push_aside_what_a_person_asked_for(write: Any, settings: Any) -> None:

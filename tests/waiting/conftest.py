@@ -36,7 +36,9 @@ class Intents:
 class Client:
     """One request, its answer, and the end of its connection."""
 
-    def __init__(self, application: Any, path: str, query: str = "", *, key: str = "k", method: str = "GET") -> None:
+    def __init__(
+        self, application: Any, path: str, query: str = "", *, key: str = "k", method: str = "GET", accept: str = ""
+    ) -> None:
         self.sent: list[dict[str, Any]] = []
         self.incoming: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         scope = {
@@ -44,7 +46,7 @@ class Client:
             "method": method,
             "path": path,
             "query_string": query.encode(),
-            "headers": [(b"authorization", f"Bearer {key}".encode())],
+            "headers": [(b"authorization", f"Bearer {key}".encode()), (b"accept", accept.encode())],
             "client": ("127.0.0.1", 1),
         }
         self.task = asyncio.ensure_future(application(scope, self.incoming.get, self._send))

@@ -49,6 +49,26 @@ def test_a_body_over_the_limit_is_read_to_its_end_and_refused(in_loop):
     in_loop(test)
 
 
+def test_a_person_reads_a_page_and_a_program_a_problem(in_loop):
+    async def test():
+        browser = "text/html,application/xhtml+xml"
+        for path, accept, kind in [
+            ("/admin/intents/policy/add/", browser, b"text/html; charset=utf-8"),
+            ("/admin/intents/policy/add/", "", b"application/problem+json"),
+            ("/api/v1/intents", browser, b"application/problem+json"),
+        ]:
+            client = Client(Bodies(Echo(), api_limit=10, page_limit=10), path, method="POST", accept=accept)
+            client.says(b"x" * 11)
+            try:
+                await client.answer()
+            except json.JSONDecodeError:
+                assert b"The body is too large" in client.sent[1]["body"]
+            assert client.sent[0]["status"] == 413
+            assert dict(client.sent[0]["headers"])[b"content-type"] == kind
+
+    in_loop(test)
+
+
 def test_a_body_of_exactly_the_limit_is_accepted(in_loop):
     async def test():
         client = Client(Bodies(Echo(), api_limit=10), "/v1/intents", method="POST").says(b"x" * 10)

@@ -29,5 +29,8 @@ class Command(AnsweringCommand):
             "--replace", action="store_true", help="also where a person has changed in the admin what is in force"
         )
 
+        parser.add_argument("--draft", action="store_true", help="only store them: what is in force stays as it is")
+
     def answer(self, **options: Any) -> Answer:
-        return load_policies(options["files"], by=self.actor, replace=options["replace"], cases=options["cases"])
+        more = {"replace": options["replace"], "cases": options["cases"], "draft": options["draft"]}
+        return load_policies(options["files"], by=self.actor, **more)
