@@ -243,7 +243,8 @@ def _rules(
             _url(asked, change=kind.value, rule=said_by),
             kind == chosen and said_by == rule,
         )
-        for kind in SHOWN
+        # Those of the figure that is looked at come first: they are not to be among what is folded.
+        for kind in sorted(SHOWN, key=lambda each: each != chosen)
         for said_by, number in sorted(rules.get(kind, {}).items(), key=lambda each: (-each[1], each[0]))
     ]
     return found
