@@ -34,7 +34,7 @@ KEYS = st.sampled_from(
         require_approval_over auto_approve_under require_approval_for environments rate_limits
         per_agent_per_hour destinations allowed_types require_approvals expiry_minutes assurance condition
         action priority limit enabled default_action extends agents stage regex equals one_of window
-        max_calls max_wait approval_config timeout colour
+        max_calls max_wait approval_config timeout colour operator value glob
         """,
     )
 )
