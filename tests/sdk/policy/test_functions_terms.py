@@ -29,8 +29,8 @@ SUE = [
 
 OTHER_WORDS = [
     "", "issue", "pursue", "ensue", "sued", "suede", "tissues", "Sueann", "ISSUE", "ｉｓｓｕｅ", "іѕѕuе", "is\u200bsue",
-    "i s s u e", "i-s-s-u-e", "t i s s u e", "<p>i-s-s-u-e</p>", "i  s s\tu e", "i.s.s.u.e", "s-u-e-d", "<b>s u e d</b>",
-    "\\u0069ssue", "su", "us e", "is sued", "345", "$345", "s%", "it's uexy", "sue2", "5 u",
+    "i s s u e", "i-s-s-u-e", "t i s s u e", "<p>i-s-s-u-e</p>", "i  s s\tu e", "i.s.s.u.e", "s-u-e-d",
+    "<b>s u e d</b>", "\\u0069ssue", "su", "us e", "is sued", "345", "$345", "s%", "it's uexy", "sue2", "5 u",
 ]  # fmt: skip
 
 

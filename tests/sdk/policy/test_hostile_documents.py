@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from zehrava.policy import PolicyError, conditions, document, parse_policy
+
 HEAD = 'name: p\nmatch: {actions: ["*"]}\nrules:\n'
 
 
@@ -82,3 +84,41 @@ def test_a_hostile_document_is_refused_with_a_place_and_the_process_lives(name: 
     assert column >= 1
     assert 0 < len(reason) < 500
     assert seconds < FAR_TOO_LONG
+
+
+WORK = {
+    "a bad name after many rules": "".join(
+        f"  - {{id: r{index}, effect: block, when: payload.a == 1}}\n" for index in range(900)
+    )
+    + "  - {id: z, effect: block, when: nosuch(1)}\n",
+    "a bad key after many patterns": "".join(
+        f"  - {{id: r{index}, effect: block, when: \"payload.a.matches('[a-z]{index}')\"}}\n" for index in range(900)
+    )
+    + "  - {id: z, effect: block, wen: nosuch(1)}\n",
+    "many patterns that repeat": "".join(
+        f"  - {{id: r{index}, effect: block, when: \"payload.x.matches('.{{60}}.*{index}')\"}}\n"
+        for index in range(900)
+    ),
+    "a bad test": "".join(f"  - {{id: r{index}, effect: block, when: payload.a == 1}}\n" for index in range(900))
+    + "tests: [{payload: {}, expect: {effect: never}}]\n",
+}
+
+
+@pytest.mark.parametrize("name", WORK)
+def test_nothing_is_compiled_of_a_document_that_can_be_refused_without(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled = []
+    compile_cel = conditions.compile_cel
+    monkeypatch.setattr(conditions, "compile_cel", lambda source: compiled.append(source) or compile_cel(source))
+    with pytest.raises(PolicyError):
+        parse_policy(HEAD + WORK[name])
+    assert compiled == []
+
+
+def test_tests_that_are_too_much_work_are_refused_before_the_first_is_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(document, "run", lambda *given: pytest.fail("a test was run"))
+    text = HEAD + '  - {id: a, effect: block, when: \'contains_term(payload, ["sue", "lilililili"])\'}\ntests:\n'
+    text += f"  - {{payload: {{a: '{'l!|1 @$ ' * 60}'}}, expect: {{effect: require_approval}}}}\n" * 400
+    with pytest.raises(PolicyError, match="too much work"):
+        parse_policy(text)

@@ -17,6 +17,7 @@ from typing import Any
 
 import cel
 
+from .costs import pattern_cost
 from .expressions import WALKS, Node, parse
 from .functions import FUNCTIONS, amount, members
 from .functions.constants import check_calls
@@ -109,6 +110,54 @@ class EvaluationError(Exception):
     """A condition gave no answer for this intent."""
 
 
+class Draft:
+    """A condition that was read and not yet compiled, which is what takes long.
+
+    Args:
+        variables: the names it may read.
+
+    Raises:
+        ConditionError: in one sentence, with the character where that is known.
+    """
+
+    __slots__ = ("_patterns", "_products", "_reads", "_rewritten", "source", "tree", "variables")
+
+    def __init__(self, source: str, variables: frozenset[str] = POLICY_VARIABLES) -> None:
+        self.source = source
+        self.variables = variables
+        tokens = tokenise(source)
+        reader = _Reader(source, tokens, variables)
+        self._rewritten = reader.rewrite()
+        self._reads = frozenset(reader.reads)
+        self._patterns = tuple(reader.patterns)
+        self.tree = parse(source, tokens)  # before the compiler: it says in words what is wrong
+        check_calls(self.tree)
+        self._products = products(self.tree)
+
+    @property
+    def patterns_cost(self) -> int:
+        """Units that its patterns take to compile."""
+        return sum(pattern_cost(_literal(pattern)) for pattern in self._patterns)
+
+    def compile(self) -> Condition:
+        """The condition, ready to be evaluated.
+
+        Raises:
+            ConditionError: when the compiler refuses it.
+        """
+        for pattern in self._patterns:
+            _check_pattern(pattern)
+        program = compile_cel(self.source)
+        unknown = sorted(set(program.functions()) - _KNOWN_FUNCTIONS)
+        if unknown:
+            raise ConditionError(f"unknown function {unknown[0]!r}")
+        if self._rewritten != self.source:
+            program = compile_cel(self._rewritten)
+        return Condition(
+            self.source, self._reads, self.tree, self.variables, program, shortcut(self.tree), self._products
+        )
+
+
 @dataclass(frozen=True)
 class Condition:
     """A compiled CEL expression.
@@ -137,17 +186,7 @@ class Condition:
         Raises:
             ConditionError: in one sentence, with the character where that is known.
         """
-        reader = _Reader(source, tokenise(source), variables)
-        rewritten = reader.rewrite()
-        program = compile_cel(source)
-        unknown = sorted(set(program.functions()) - _KNOWN_FUNCTIONS)
-        if unknown:
-            raise ConditionError(f"unknown function {unknown[0]!r}")
-        if rewritten != source:
-            program = compile_cel(rewritten)
-        tree = parse(source)
-        check_calls(tree)
-        return cls(source, frozenset(reader.reads), tree, variables, program, shortcut(tree), products(tree))
+        return Draft(source, variables).compile()
 
     @property
     def shortcut(self) -> Shortcut | None:
@@ -259,6 +298,7 @@ class _Reader:
         self.inserts: list[tuple[int, int, str]] = []  # at, order, text
         self.folds: list[tuple[int, int, str]] = []  # from, to, text
         self.reads: set[tuple[str, str | None]] = set()
+        self.patterns: list[Token] = []
 
     def _pair(self) -> dict[int, int]:
         """Index of each closing bracket → index of its opening one."""
@@ -388,14 +428,7 @@ class _Reader:
         if len(pattern) > MAX_PATTERN or repetitions > MAX_REPETITIONS:
             reason = f"a pattern has at most {MAX_PATTERN} characters and repeats at most {MAX_REPETITIONS} times"
             raise ConditionError(reason)
-        try:
-            compile_cel(f'"".matches({literal.text})').execute({})
-        except ConditionError:
-            raise
-        except (KeyboardInterrupt, SystemExit):
-            raise
-        except BaseException:
-            raise ConditionError(f"not a pattern: {literal.text[:80]}") from None
+        self.patterns.append(literal)
 
     def _constant_amount(self, index: int) -> None:
         """``amount("500")`` is worked out once; a constant that is no amount is refused here, not at every intent."""
@@ -415,6 +448,17 @@ class _Reader:
         for start, _, end, replacement in sorted(edits, reverse=True):
             text = text[:start] + replacement + text[end:]
         return text
+
+
+def _check_pattern(literal: Token) -> None:
+    try:
+        compile_cel(f'"".matches({literal.text})').execute({})
+    except ConditionError:
+        raise
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException:
+        raise ConditionError(f"not a pattern: {literal.text[:80]}") from None
 
 
 def _literal(token: Token) -> Any:

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import re
-from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from .approvals import read_approval
 from .cases import Case, read_cases
-from .conditions import Condition, ConditionError
+from .conditions import ConditionError, Draft
 from .costs import (
     MAX_CASE_COST,
     MAX_CASES_COST,
     MAX_CONDITIONS,
+    MAX_PATTERN_COST,
     MAX_PATTERNS_COST,
     condition_cost,
-    patterns_cost,
     weight,
 )
 from .errors import MOST_ERRORS, DocumentError, Fault, PolicyError
@@ -113,13 +113,15 @@ def _read_policy(shape: Shape, text: str, version: int) -> Policy | None:
         description = shape.string(data["description"], "description", most=2_000) or ""
     expires_in = shape.duration(data["expires_in"], "expires_in") if "expires_in" in data else None
     match = _read_match(shape, data["match"]) if "match" in data else Match()
-    rules = _read_rules(shape, data["rules"], expires_in) if "rules" in data else ()
+    drafts = _read_rules(shape, data["rules"], expires_in) if "rules" in data else []
     default: str | None = ASK
     if "default" in data:
         default = shape.choice(data["default"], "default", EFFECTS)
     tests: tuple[Case, ...] = ()
     if data.get("tests", []) != []:
-        tests = read_cases(shape, data["tests"], about=name or "policy", rules=[rule.id for rule in rules])
+        tests = read_cases(shape, data["tests"], about=name or "policy", rules=[draft.rule.id for draft in drafts])
+    # Compiling takes longest: whatever can be seen without it was looked at before.
+    rules = () if shape.faults else _compile(shape, drafts)
     if shape.faults or name is None or default is None:
         return None
     digest = "sha256:" + hashlib.sha256(text.encode()).hexdigest()
@@ -143,12 +145,20 @@ def _read_match(shape: Shape, value: Any) -> Match:
     return Match.of(lists)
 
 
-def _read_rules(shape: Shape, value: Any, expires_in: int | None) -> tuple[Rule, ...]:
-    rules: list[Rule] = []
+class _DraftRule(NamedTuple):
+    """A rule without its condition, which is still to be compiled."""
+
+    rule: Rule
+    condition: Draft | None
+    path: str
+
+
+def _read_rules(shape: Shape, value: Any, expires_in: int | None) -> list[_DraftRule]:
+    rules: list[_DraftRule] = []
     seen: dict[str, int] = {}
     entries = shape.items(value, "rules", most=MAX_RULES)
     if not _are_affordable(shape, entries):
-        return ()
+        return []
     for index, entry in enumerate(entries):
         path = join("rules", index)
         rule = _read_rule(shape, entry, path, expires_in)
@@ -160,10 +170,24 @@ def _read_rules(shape: Shape, value: Any, expires_in: int | None) -> tuple[Rule,
             rules.append(rule)
         if len(shape.faults) > 20:
             break
+    _check_patterns(shape, rules)
+    return rules
+
+
+def _compile(shape: Shape, drafts: list[_DraftRule]) -> tuple[Rule, ...]:
+    """The rules with their conditions; what the compiler refuses is added to the faults."""
+    rules: list[Rule] = []
+    for rule, condition, path in drafts:
+        try:
+            rules.append(replace(rule, condition=condition.compile()) if condition else rule)
+        except ConditionError as error:
+            shape.fault(f"{path}.when", str(error))
+        if len(shape.faults) > 20:
+            break
     return tuple(rules)
 
 
-def _read_rule(shape: Shape, value: Any, path: str, expires_in: int | None) -> Rule | None:
+def _read_rule(shape: Shape, value: Any, path: str, expires_in: int | None) -> _DraftRule | None:
     data = shape.mapping(value, path, known=_RULE_KEYS, required=("id", "effect"), hints=_RULE_HINTS)
     before = len(shape.faults)
     identifier = shape.string(data["id"], f"{path}.id", most=63, pattern=NAME, like=NAME_LIKE) if "id" in data else None
@@ -184,37 +208,45 @@ def _read_rule(shape: Shape, value: Any, path: str, expires_in: int | None) -> R
         requirement = read_approval(shape, data["approval"], f"{path}.approval", expires_in)
     if len(shape.faults) > before or identifier is None or effect is None:
         return None
-    return Rule(identifier, effect, condition, reason, requirement, limits)
+    return _DraftRule(Rule(identifier, effect, None, reason, requirement, limits), condition, path)
 
 
 def _are_affordable(shape: Shape, rules: list[Any]) -> bool:
-    """Whether the conditions together are worth compiling, before any of them is."""
-    characters = patterns = 0
+    """Whether the conditions together are worth reading, before any of them is."""
+    characters = 0
     for index, rule in enumerate(rules):
         when = rule.get("when") if isinstance(rule, dict) else None
-        if not isinstance(when, str):
-            continue
-        # What is too long or cannot be read is refused, with its place, when the condition itself is read.
-        characters += min(len(when), MAX_CHARACTERS)
-        with suppress(ConditionError):
-            patterns += patterns_cost(when)
-        if characters > MAX_CONDITIONS or patterns > MAX_PATTERNS_COST:
-            what = "patterns" if patterns > MAX_PATTERNS_COST else "conditions"
-            shape.fault(join("rules", index), f"the {what} up to here are too much to compile; split the policy")
+        # What is too long is refused, with its place, when the condition itself is read.
+        characters += min(len(when), MAX_CHARACTERS) if isinstance(when, str) else 0
+        if characters > MAX_CONDITIONS:
+            shape.fault(join("rules", index), "the conditions up to here are too much to compile; split the policy")
             return False
     return True
 
 
-def _read_condition(shape: Shape, value: Any, path: str) -> Condition | None:
+def _check_patterns(shape: Shape, drafts: list[_DraftRule]) -> None:
+    """Whether the patterns together are worth compiling, before any of them is."""
+    units = 0
+    for _, condition, path in drafts:
+        units += condition.patterns_cost if condition else 0
+        if units > MAX_PATTERNS_COST:
+            shape.fault(path, "the patterns up to here are too much to compile; split the policy")
+            return
+
+
+def _read_condition(shape: Shape, value: Any, path: str) -> Draft | None:
     if not isinstance(value, str):
         shape.fault(path, "must be a condition written as a string; leave `when` out for a rule that always holds")
         return None
     try:
-        patterns_cost(value)
-        return Condition.parse(value)
+        draft = Draft(value)
     except ConditionError as error:
         shape.fault(path, str(error))
         return None
+    if draft.patterns_cost > MAX_PATTERN_COST:
+        reason = r"its patterns are too costly to compile: write [A-Za-z0-9_] for \w, [0-9] for \d, or repeat them less"
+        shape.fault(path, reason)
+    return draft
 
 
 def read_template(shape: Shape, value: Any, path: str, roots: frozenset[str]) -> Template | None:
@@ -235,16 +267,16 @@ def _run_tests(policy: Policy) -> None:
     costs = [condition_cost(rule.condition.source) for rule in policy.rules if rule.condition]
     once = len(policy.rules) + len(policy.limit_names) + sum(each for each, _ in costs)
     per_weight = 1 + len(policy.match.tags or ()) + sum(each for _, each in costs)
-    faults: list[Fault] = []
     spent = 0
-    for case in policy.tests:
+    for case in policy.tests:  # before the first of them is run
         cost = once + per_weight * weight(case.intent)
         spent += cost
         if cost > MAX_CASE_COST or spent > MAX_CASES_COST:
             what = "this test is" if cost > MAX_CASE_COST else "the tests up to here are"
             reason = f"{what} too much work for {len(policy.rules)} rules; write smaller intents, or split the policy"
-            faults.append(Fault(case.path, reason, case.line, case.column))
-            break
+            raise PolicyError(Fault(case.path, reason, case.line, case.column))
+    faults: list[Fault] = []
+    for case in policy.tests:
         faults += [failure.fault for failure in run(policies, [case])]
         if len(faults) >= MOST_ERRORS:
             break

@@ -21,6 +21,7 @@ MAX_WORK = 400_000
 _WORDS = re.compile(rf"(?:[^\W_]|[{re.escape(SIGNS)}])+")
 _EDGE_SIGNS = "@!|+"
 _AT_EDGES = re.compile(rf"(?<![^\W_])(?<![$€£¥§])[{_EDGE_SIGNS}]+|[{_EDGE_SIGNS}]+(?![^\W_])(?![$€£¥§])")
+_SPACES = re.compile(r"\s")
 _APOSTROPHES = frozenset("'’‘ʼ`")
 
 # What digits and signs are looked up as; i and l are one there, and told apart afterwards.
@@ -184,8 +185,8 @@ class _Reading:
         """The characters between a letter and the one before it; all kinds of space are one."""
         if "places" not in self.__dict__:
             budget.spend(len(self.text) // 25)
-        before, at = self.places[letter - 1 : letter + 1]
-        return frozenset(" " if character.isspace() else character for character in self.text[before + 1 : at])
+        found = self.text[self.places[letter - 1] + 1 : self.places[letter]]
+        return frozenset(found if len(found) == 1 and found != "\n" else _SPACES.sub(" ", found))
 
     @cached_property
     def gaps(self) -> bytes:
@@ -325,10 +326,9 @@ def _goes_on(reading: _Reading, start: int, cuts: list[int], end: int, budget: _
     behind = end < len(letters) and gaps[end] == kind and gaps[end + 1] and letters[end] not in _ALONE
     if not before and not behind:
         return False
-    inside = {reading.between(start + at, budget) for at in cuts}
-    return bool(
-        (before and reading.between(start, budget) in inside) or (behind and reading.between(end, budget) in inside)
-    )
+    budget.spend(5)
+    outside = [reading.between(at, budget) for at, beside in ((start, before), (end, behind)) if beside]
+    return any(reading.between(start + at, budget) in outside for at in cuts)
 
 
 def _borders_letter(reading: _Reading, start: int, length: int, cut: int) -> bool:
