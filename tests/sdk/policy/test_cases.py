@@ -56,7 +56,8 @@ tests:
 """
     first, second = run(both(), cases.parse(text, file="shop.yaml"))
     assert str(first).startswith(
-        "shop.yaml:4:5: tests[1]: a large one: expected block by rule large, got require_approval by rule large of policy refunds ("
+        "shop.yaml:4:5: tests[1]: a large one: expected block by rule large, got require_approval by rule large of"
+        " policy refunds ("
     )
     assert (first.fault.path, first.fault.line, first.case.name) == ("tests[1]", 4, "a large one")
     assert second.expected == "require_approval of policy freeze"
