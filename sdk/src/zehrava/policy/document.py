@@ -156,6 +156,7 @@ class _DraftRule(NamedTuple):
 def _read_rules(shape: Shape, value: Any, expires_in: int | None) -> list[_DraftRule]:
     rules: list[_DraftRule] = []
     seen: dict[str, int] = {}
+    patterns = 0
     entries = shape.items(value, "rules", most=MAX_RULES)
     if not _are_affordable(shape, entries):
         return []
@@ -168,9 +169,11 @@ def _read_rules(shape: Shape, value: Any, expires_in: int | None) -> list[_Draft
             seen.setdefault(entry["id"], index)
         if rule:
             rules.append(rule)
-        if len(shape.faults) > 20:
+            patterns += rule.condition.patterns_cost if rule.condition else 0
+        if patterns > MAX_PATTERNS_COST:
+            shape.fault(path, "the patterns up to here are too much to compile; split the policy")
+        if patterns > MAX_PATTERNS_COST or len(shape.faults) > 20:
             break
-    _check_patterns(shape, rules)
     return rules
 
 
@@ -222,16 +225,6 @@ def _are_affordable(shape: Shape, rules: list[Any]) -> bool:
             shape.fault(join("rules", index), "the conditions up to here are too much to compile; split the policy")
             return False
     return True
-
-
-def _check_patterns(shape: Shape, drafts: list[_DraftRule]) -> None:
-    """Whether the patterns together are worth compiling, before any of them is."""
-    units = 0
-    for _, condition, path in drafts:
-        units += condition.patterns_cost if condition else 0
-        if units > MAX_PATTERNS_COST:
-            shape.fault(path, "the patterns up to here are too much to compile; split the policy")
-            return
 
 
 def _read_condition(shape: Shape, value: Any, path: str) -> Draft | None:
