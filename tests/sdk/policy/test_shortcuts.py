@@ -106,6 +106,30 @@ CONDITIONS = st.recursive(
 )
 
 
+# Walks, over what may be no list, with elements of any kind, and walks inside them.
+ELEMENTS = st.sampled_from(["x", "x.a", "x.b", "x.a.b", "x.size"])
+WALKS = st.sampled_from(["all", "exists", "exists_one"])
+PLAIN = st.one_of(
+    st.builds("{} {} {}".format, ELEMENTS, st.sampled_from(["==", "!=", "<", ">="]), CONSTANTS | ELEMENTS),
+    st.builds("{} in {}".format, ELEMENTS, LISTS),
+    st.builds("amount({}) > amount({})".format, ELEMENTS, st.sampled_from(['"1"', "2", '"500"'])),
+    st.builds("{}.startsWith({})".format, ELEMENTS, TEXTS),
+    st.sampled_from(["has(x.a)", "has(x.a.b)", "x", "size(x) > 1", "true", "1 / 0 == 1", "x.a.exists(y, y == x.b)"]),
+    st.builds("x.a.{}(y, y == {})".format, WALKS, CONSTANTS),
+)
+BODIES = st.recursive(
+    PLAIN,
+    lambda inner: st.one_of(
+        st.builds("({}) && ({})".format, inner, inner),
+        st.builds("({}) || ({})".format, inner, inner),
+        st.builds("!({})".format, inner),
+    ),
+    max_leaves=3,
+)
+WALKED = st.builds("{}.{}(x, {})".format, PATHS, WALKS, BODIES)
+LISTED = st.dictionaries(KEYS, st.lists(JSON, max_size=4) | JSON, max_size=4)
+
+
 def values(payload: Any, context: Any) -> dict[str, Any]:
     return {
         "payload": payload,
@@ -124,6 +148,32 @@ def by_cel(condition: Condition, given_values: dict[str, Any]) -> Any:
     except EvaluationError:
         return "error"
     return said if said is True or said is False else "no answer"
+
+
+@settings(max_examples=600, deadline=None)
+@given(WALKED, LISTED)
+def test_a_walk_says_what_cel_says_or_nothing(text: str, payload: dict[str, Any]) -> None:
+    given_values = values(payload, {})
+    try:
+        condition = Condition.parse(text)
+    except ConditionError:
+        return  # such as an amount beside what is none
+    said = condition.shortcut(given_values) if condition.shortcut else None
+    if said is not None:
+        assert said is by_cel(condition, given_values), text
+
+
+def test_walks_over_what_an_agent_sends_are_decided_without_copying_it() -> None:
+    payload = {"items": [{"k": str(number), "n": [number]} for number in range(20)]}
+    for text, expected in (
+        ('payload.items.exists(i, i.k == "7")', True),
+        ('payload.items.all(i, i.k != "x" && size(i.n) == 1)', True),
+        ("payload.items.exists_one(i, i.n.exists(n, n == 3))", True),
+        ('payload.items.all(i, amount(i.k) < amount("19"))', False),
+    ):
+        assert Condition.parse(text).shortcut(values(payload, {})) is expected
+    # What reads more than the element is weighed and left to CEL.
+    assert Condition.parse("payload.items.exists(i, i.k == payload.k)").shortcut is None
 
 
 @settings(max_examples=600, deadline=None)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import datetime
+import json
 from typing import Any
 
 import pytest
 
+from zehrava.policy import PolicySet, Verdict
 from zehrava.policy.conditions import Condition, EvaluationError, Reads
 from zehrava.policy.tokens import ConditionError
 
@@ -88,3 +90,37 @@ def test_walks_that_multiply_do_not_load(condition: str, reason: str) -> None:
 
 def test_a_few_rounds_over_lists_written_out_load() -> None:
     assert holds('["a", "b"].all(x, ["c", "d"].all(y, x != y))', {}) is True
+
+
+def test_many_conditions_over_one_large_list_ask_instead_of_copying_it_each_time() -> None:
+    """Promise 1, and no agent holds up the others: what CEL is given of one intent is bounded over all rules."""
+    rules = [
+        {"id": f"r{number}", "when": f'payload.items.exists(i, i.k + "" == "{number}")', "effect": "allow"}
+        for number in range(50)
+    ]
+    document = {"name": "p", "match": {"actions": ["*"]}, "rules": rules, "default": "allow"}
+    policies = PolicySet.parse(json.dumps(document))
+
+    def said(items: int) -> Verdict:
+        payload = {"items": [{"k": "x"}] * items}
+        return policies.evaluate(action="a.b", payload=payload, agent={"name": "a"}, now=NOW)
+
+    assert said(1_000).effect == "allow"
+    verdict = said(50_000)
+    assert verdict.effect == "require_approval"
+    assert "the intent is too large" in verdict.reason
+    # What is explained afterwards is what was decided, and is bounded as well.
+    errors = [entry["rule"] for entry in verdict.trace if entry["held"] == "error"]
+    assert errors and errors[0] == verdict.rule
+    assert verdict.trace == said(50_000).trace
+
+
+def test_a_large_list_in_a_trace_is_shown_by_its_beginning() -> None:
+    text = 'name: p\nmatch: {actions: ["*"]}\nrules: [{id: a, when: size(payload.items) > 1, effect: block}]\n'
+    payload = {"items": [{"k": number} for number in range(5_000)]}
+    verdict = PolicySet.parse(text).evaluate(action="a.b", payload=payload, agent={"name": "a"}, now=NOW)
+    (entry,) = verdict.trace
+    shown = {part["expression"]: part["value"] for part in entry["operands"]}
+    assert shown["payload.items"].startswith('[{"k": 0}, {"k": 1}')
+    assert shown["payload.items"].endswith("… (5000 members)")
+    assert shown["size(payload.items)"] == 5_000

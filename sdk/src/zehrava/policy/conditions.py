@@ -18,13 +18,13 @@ from typing import Any
 import cel
 
 from .costs import pattern_cost
-from .expressions import WALKS, Node, parse
+from .expressions import WALKS, Node, Walk, parse
 from .functions import FUNCTIONS, amount, members
 from .functions.constants import check_calls
 from .operands import operands
 from .shortcuts import Shortcut, shortcut
 from .tokens import CONSTANTS, MAX_DEPTH, ConditionError, Token, compile_cel, literal_value, tokenise
-from .walks import MAX_STEPS, Product, products
+from .walks import MAX_READ, MAX_STEPS, WALKED, Product, products, weight
 
 MAX_PATTERN = 200
 MAX_REPETITIONS = 64
@@ -199,6 +199,10 @@ class Condition:
         parts = operands(self.tree)
         return tuple((node.source, self if node is self.tree else self._part(node.source)) for node in parts)
 
+    @cached_property
+    def _rounds(self) -> int:
+        return WALKED if any(isinstance(node, Walk) for node in self.tree.walk()) else 1
+
     def _part(self, source: str) -> Condition | ConditionError:
         try:
             return Condition.parse(source, variables=self.variables)
@@ -211,6 +215,7 @@ class Condition:
         Raises:
             EvaluationError: when it gives nothing.
         """
+        surroundings.read(self.reads, self._rounds)
         for product in self._products:
             if product.steps(surroundings.values) > MAX_STEPS:
                 raise EvaluationError(f"the lists are too long: a walk would take more than {MAX_STEPS} steps")
@@ -240,12 +245,38 @@ class Condition:
 class Surroundings:
     """What conditions are evaluated in, for one intent. What CEL needs of it is converted when it is first needed."""
 
-    __slots__ = ("_context", "_members", "values")
+    __slots__ = ("_context", "_left", "_members", "_weights", "values")
 
     def __init__(self, values: Mapping[str, Any], members: tuple[tuple[str, tuple[str, ...] | None], ...]) -> None:
         self.values = values
         self._members = members
         self._context: Any = None
+        self._weights: dict[tuple[str, str | None], int] = {}
+        self._left = MAX_READ
+
+    def again(self) -> Surroundings:
+        """The same for another look, which has to fit into the bounds for itself."""
+        other = Surroundings(self.values, self._members)
+        other._context = self._context
+        other._weights = self._weights
+        return other
+
+    def read(self, members: Iterable[tuple[str, str | None]], rounds: int = 1) -> None:
+        """Account for CEL being given these members, ``rounds`` times: it copies what it reads, for each condition.
+
+        Raises:
+            EvaluationError: when all conditions together read too much of one intent.
+        """
+        for member in members:
+            cost = self._weights.get(member)
+            if cost is None:
+                value = self.values.get(member[0])
+                if member[1] is not None and type(value) is dict:
+                    value = value.get(member[1])
+                cost = self._weights[member] = weight(value)
+            self._left -= cost * rounds
+        if self._left < 0:
+            raise EvaluationError(f"the intent is too large: its conditions would read more than {MAX_READ} values")
 
     @property
     def context(self) -> Any:
@@ -351,7 +382,9 @@ class _Reader:
         elif self._text(index + 1) == "{":
             raise ConditionError(f"not supported: a message {token.text!r} at character {token.at + 1}")
         elif not member and token.text not in CONSTANTS | _TYPE_NAMES | self.variables | self._loop_variables():
-            raise ConditionError(f"unknown variable {token.text!r} at character {token.at + 1}")
+            meant = {"and": "&&", "or": "||", "not": "!"}.get(token.text.lower())
+            hint = f"; write {meant}" if meant else ""
+            raise ConditionError(f"unknown variable {token.text!r} at character {token.at + 1}{hint}")
         if not member and token.text in self.variables:
             self._read(index)
 

@@ -8,12 +8,14 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
+from itertools import islice
 from typing import Any
 
 from .expressions import Binary, Call, Has, Index, Literal, Logical, Member, Node, Path, Ternary, Unary, Walk
-from .reasons import show
+from .reasons import LONGEST_VALUE, show
 
 _EXACT = 2**53 - 1
+_LARGE = 500
 _AMOUNT = re.compile(r"([01])([0-9]{30})\.([0-9]{12})", re.ASCII)
 _COMPLEMENT = str.maketrans("0123456789", "9876543210")
 
@@ -103,12 +105,36 @@ def shown(value: Any, node: Node) -> Any:
         found = _AMOUNT.fullmatch(value)
         if found:
             return _decimal(*found.groups())
+    if isinstance(value, dict | list) and _is_large(value):
+        return _beginning(value)
     plain = _plain(value)
     if isinstance(plain, str):
         return show(plain)
     text = json.dumps(plain, ensure_ascii=False)
     cut = show(text)
     return plain if cut == text else cut
+
+
+def _is_large(value: Any) -> bool:
+    """Whether it holds more values than are worth writing out to show the first few."""
+    waiting, seen = [value], 0
+    while waiting and seen <= _LARGE:
+        value = waiting.pop()
+        seen += 1
+        if isinstance(value, dict | list):
+            seen += len(value)
+            waiting.extend(islice(value.values() if isinstance(value, dict) else value, _LARGE))
+    return seen > _LARGE
+
+
+def _beginning(value: Any) -> str:
+    """The first characters of its JSON, without making the rest."""
+    text = ""
+    for part in _WRITER.iterencode(value):
+        text += part[:LONGEST_VALUE]
+        if len(text) > LONGEST_VALUE:
+            break
+    return f"{text[:LONGEST_VALUE]}… ({len(value)} members)"
 
 
 def _decimal(sign: str, whole: str, fraction: str) -> str:
@@ -138,3 +164,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, bytes):
         return repr(value)
     return f"a {type(value).__name__}"
+
+
+# Not the one-shot encoder of the library: it would write everything out before it gives the first character.
+_WRITER = json.JSONEncoder(ensure_ascii=False, sort_keys=True, default=_plain)

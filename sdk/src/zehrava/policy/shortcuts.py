@@ -12,7 +12,7 @@ import operator
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .expressions import Binary, Call, Has, ListOf, Literal, Logical, MapOf, Node, Path, Unary
+from .expressions import Binary, Call, Has, ListOf, Literal, Logical, MapOf, Node, Path, Unary, Walk
 from .functions import FUNCTIONS, amount
 
 Values = Mapping[str, Any]
@@ -49,6 +49,8 @@ def shortcut(node: Node) -> Shortcut | None:
         return _binary(node)
     if isinstance(node, Has):
         return _has(node.asked)
+    if isinstance(node, Walk):
+        return _walk(node)
     getter = _getter(node)
     return None if getter is None else _truth(getter)
 
@@ -106,6 +108,41 @@ def _has(node: Node) -> Shortcut | None:
         return name in value if type(value) is dict else None
 
     return has
+
+
+def _walk(node: Walk) -> Shortcut | None:
+    """A walk over a list, element by element as it is: CEL copies the whole list to and fro before it begins.
+
+    Only where nothing is read but the element: what else a walk costs is weighed before CEL begins (``walks``).
+    """
+    body = shortcut(node.body)
+    inside = {node.variable, *(each.variable for each in node.body.walk() if isinstance(each, Walk))}
+    outside = any(isinstance(each, Path) and each.root not in inside for each in node.body.walk())
+    if body is None or outside or not isinstance(node.over, Path):
+        return None
+    get, name, decide = _path(node.over.root, node.over.steps), node.variable, body
+
+    def walk(values: Values) -> bool | None:
+        members = get(values)
+        if type(members) is not list:
+            return None
+        around = dict(values)
+        unsure, holding = False, 0
+        for around[name] in members:
+            said = decide(around)
+            if said is None:
+                unsure = True
+            elif said:
+                if node.name == "exists":
+                    return True
+                holding += 1
+            elif node.name == "all":
+                return False
+        if unsure:
+            return None
+        return node.name == "all" or (node.name == "exists_one" and holding == 1)
+
+    return walk
 
 
 def _binary(node: Binary) -> Shortcut | None:
@@ -224,6 +261,19 @@ def _getter(node: Node) -> _Getter | None:
             return _function(node)
         return _method(node)
     return None
+
+
+def found(node: Node, values: Values) -> Any:
+    """The value of an operand, without CEL.
+
+    Raises:
+        LookupError: when that cannot be said here.
+    """
+    get = _getter(node)
+    value = _UNSURE if get is None else get(values)
+    if value is _UNSURE:
+        raise LookupError(node.source)
+    return value
 
 
 def _path(root: str, steps: tuple[str, ...]) -> _Getter:

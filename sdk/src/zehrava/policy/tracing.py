@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from .conditions import Condition, ConditionError, EvaluationError, Surroundings
 from .limits import LimitError
 from .operands import NOTHING, looked_at, operands, shown
 from .rules import Policy, Rule
+from .shortcuts import found
 from .verdicts import BLOCK, DEFAULT_RULE
 
 
@@ -21,11 +23,13 @@ class Trace:
         usage: what was passed in about limits.
     """
 
-    __slots__ = ("_entries", "_policies", "_surroundings", "_usage")
+    __slots__ = ("_aside", "_entries", "_policies", "_surroundings", "_usage")
 
     def __init__(self, policies: tuple[Policy, ...], surroundings: Surroundings, usage: Any) -> None:
         self._policies = policies
-        self._surroundings = surroundings
+        # Counts anew what conditions read, so that each rule comes out as it did; what its parts read is counted apart.
+        self._surroundings = surroundings.again()
+        self._aside = surroundings.again()
         self._usage = usage
         self._entries: tuple[Mapping[str, Any], ...] | None = None
 
@@ -78,10 +82,17 @@ class Trace:
         if isinstance(part, ConditionError):
             return NOTHING, {"expression": source, "error": str(part)}
         try:
-            value = part.value(self._surroundings)
+            value = self._value(part)
         except EvaluationError as error:
             return NOTHING, {"expression": source, "error": str(error)}
         return value, {"expression": source, "value": shown(value, part.tree)}
+
+    def _value(self, part: Condition) -> Any:
+        with suppress(LookupError):
+            return found(part.tree, self._surroundings.values)
+        if part.shortcut is not None and (said := part.shortcut(self._surroundings.values)) is not None:
+            return said
+        return part.value(self._aside)
 
     def _limit(self, policy: Policy, rule: Rule, limit: Any) -> dict[str, Any]:
         try:

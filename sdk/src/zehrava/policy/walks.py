@@ -16,6 +16,8 @@ from .functions import FUNCTIONS
 from .tokens import ConditionError
 
 MAX_STEPS = 200_000
+MAX_READ = 1_000_000  # values that CEL is given of one intent, over all conditions
+WALKED = 4  # what is walked over costs so much more
 MAX_WRITTEN = 64  # how often walks over lists written out may multiply one another
 
 _CHARACTERS = 64  # of a text are read in the time that one more value takes
@@ -45,9 +47,9 @@ class Product:
         """About how many values CEL would look at or copy for this intent, besides going over the elements once."""
         lists = [_find(path, path.steps, values) for path in self.over]
         whole = self.nested or len(lists) > 1
-        elements = 1 + sum(_weight(value) if whole else _members(value) for value in lists)
+        elements = 1 + sum(weight(value) if whole else _members(value) for value in lists)
         read = sum(
-            _weight(_find(path, path.steps[:1], values), characters) * max(1, len(path.steps) - 1) - _FREE
+            weight(_find(path, path.steps[:1], values), characters) * max(1, len(path.steps) - 1) - _FREE
             for path, characters in self.read
         )
         for name in self.back:
@@ -56,7 +58,7 @@ class Product:
                 for value in lists
                 for part in (value if isinstance(value, list) else ())
             ]
-            read += max((_weight(part, _CALLED) for part in parts), default=0) - _FREE
+            read += max((weight(part, _CALLED) for part in parts), default=0) - _FREE
         return elements * self.times * max(read, 0)
 
 
@@ -133,7 +135,7 @@ def _members(value: Any) -> int:
     return len(value) if isinstance(value, dict | list) else 1
 
 
-def _weight(value: Any, characters: int = _CHARACTERS) -> int:
+def weight(value: Any, characters: int = _CHARACTERS) -> int:
     """How many values it holds, itself included; a text counts for more, one for so many characters."""
     total = 0
     waiting = [value]
