@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from django.test.utils import CaptureQueriesContext
 
 from tests.api.conftest import Caller
 from tests.factories import load_action_type, load_policy, make_agent, make_user
+from zehrava.cli import main
 
 REFUNDS = """
 name: refunds
@@ -248,3 +251,28 @@ def test_a_policy_that_cannot_be_read_is_told_as_a_doubt(agent: Caller, refunds:
     assert ask(agent, SMALL).json()["status"] == "pending_approval"
     # A draft of that name takes its place.
     assert ask(policy_author, {**SMALL, "document": REFUNDS, "agent": {"name": "x"}}).json()["status"] == "approved"
+
+
+def test_explain_on_the_command_line_says_what_the_portal_says(
+    policy_author: Caller, db: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shown = Path(__file__).parents[2] / "docs" / "policies"
+    load_policy((shown / "refunds.yaml").read_text())
+    load_action_type((shown / "action-types" / "stripe.refund.yaml").read_text())
+    intent = {
+        "action": "stripe.refund",
+        "payload": {"charge": "ch_1", "amount": "12.00", "currency": "EUR"},
+        "agent": {"name": "billing", "environment": "production"},
+        "usage": {"refunds/small/0": 0, "refunds/small/1": 0, "refunds/small/2": 0},
+        "now": "2026-11-23T09:30:00Z",
+    }
+    (tmp_path / "intent.json").write_text(json.dumps(intent))
+    files = [str(shown / "refunds.yaml"), "--intent", str(tmp_path / "intent.json")]
+    typed = ["--action-types", str(shown / "action-types" / "stripe.refund.yaml")]
+    assert main(["policy", "explain", *files, *typed, "--json"]) == 0
+    explained = json.loads(capsys.readouterr().out)
+    said = ask(policy_author, intent).json()
+    assert {name: explained[name] for name in said["verdict"]} == said["verdict"]
+    assert said["verdict"]["effect"] == "allow"
+    assert explained["limits"] == said["limits"]
+    assert explained["trace"] == said["trace"]
