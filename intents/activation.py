@@ -22,11 +22,10 @@ from django.db import IntegrityError, transaction
 from audit import clock, ledger
 from audit.actors import Actor
 from audit.models import Event
-from intents import documents
+from intents import documents, recorded
 from intents.models import ActivationRequest, Policy, PolicyVersion, RequestState
 from intents.reasons import read_reason
 from intents.second_person import takes_two
-from zehrava import canonical
 from zehrava.problems import Problem
 
 PERMISSION = "intents.activate_policy"
@@ -246,6 +245,7 @@ def _ask(
         already = f"v{version.number} is in force" if version else f"{policy.name} is out of force"
         raise Problem("conflict", f"{already} already: there is nothing to ask for.")
     if version is not None:
+        recorded.refuse_altered(version)
         documents.parse_policy(version.text, version=version.number)
     waiting = open_request(policy)
     if waiting is not None:
@@ -334,18 +334,21 @@ def _facts(request: ActivationRequest) -> dict[str, Any]:
 
 
 def _refuse_altered(request: ActivationRequest) -> None:
-    """Raise Problem where row and history disagree: a row could be written by anyone, its history could not."""
-    recorded = ActivationRequest.history.filter(id=request.pk).order_by("-history_id").first()
+    """Raise Problem where row and ledger disagree about what was asked for, by whom, or about the version."""
+    said = recorded.newest(ActivationRequest, [request.pk]).get(request.pk)
     columns = ("policy_id", "version_id", "instead_of_id", "requested_by_id", "state")
-    version = request.version
-    if (
-        recorded is None
-        or any(getattr(recorded, name) != getattr(request, name) for name in columns)
+    moved = recorded.differing(
+        said,
+        **{name: getattr(request, name) for name in columns},
         # The last to touch an open request is the person who asks for it.
-        or (recorded.actor_kind, recorded.actor_id) != ("person", str(request.requested_by_id))
-        or (version is not None and canonical.digest(version.text.encode()) != version.digest)
-    ):
+        actor_kind="person",
+        actor_id=str(request.requested_by_id),
+    )
+    if moved:
         raise Problem(
             "integrity-failed",
-            "What is stored of this request is not what was asked for. Nothing was changed; tell an auditor.",
+            f"What is stored of this request is not what was asked for: {' and '.join(moved)} differs. Nothing was "
+            "changed; tell an auditor.",
         )
+    if request.version is not None:
+        recorded.refuse_altered(request.version)

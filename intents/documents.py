@@ -12,7 +12,7 @@ from django.db import IntegrityError, transaction
 
 from audit import clock, ledger
 from audit.actors import Actor
-from intents import executors, in_force, second_person, shadowing
+from intents import executors, in_force, recorded, second_person, shadowing
 from intents.models import ActionType, ActionTypeVersion, Policy, PolicyVersion
 from zehrava import action_types, canonical, ids, policy
 from zehrava.action_types import ActionTypeError
@@ -79,7 +79,7 @@ def activate_version(version: PolicyVersion, *, by: Actor) -> Policy:
     """Bring a version of a policy into force instead of the one that is, if it is not already.
 
     Raises PolicyError for a version that this portal can no longer read, and Problem `conflict` where that takes a
-    second person.
+    second person, `integrity-failed` where the version is not what somebody saved.
     """
     _refuse_alone(version.policy, version)
     return move_policy(version.policy, version, by=by)
@@ -89,8 +89,10 @@ def activate_version(version: PolicyVersion, *, by: Actor) -> Policy:
 def activate_action_type_version(version: ActionTypeVersion, *, by: Actor) -> ActionType:
     """Bring a version of an action type into force instead of the one that is, if it is not already.
 
-    Raises ActionTypeError for a version that this portal can no longer read or carry out.
+    Raises ActionTypeError for a version that this portal can no longer read or carry out, and Problem
+    `integrity-failed` for one that is not what somebody saved.
     """
+    recorded.refuse_altered(version)
     parse_action_type(version.text)
     return _point_at(version.action_type, version, "action_type.activated", by=by)
 
@@ -111,9 +113,11 @@ def move_policy(
 ) -> Policy:
     """Point a policy at a version, or at none, for who has seen to everything that this takes.
 
-    `facts` go into the ledger's event. Raises PolicyError for a version that this portal can no longer read.
+    `facts` go into the ledger's event. Raises PolicyError for a version that this portal can no longer read, and
+    Problem `integrity-failed` for one that is not what somebody saved.
     """
     if version is not None:
+        recorded.refuse_altered(version)
         parse_policy(version.text, version=version.number)
     moved = _point_at(stored, version, "policy.activated" if version else "policy.disabled", by=by, more=facts)
     return shadowing.stop_activated(moved, by=by)
@@ -129,7 +133,8 @@ def retire_action_type(stored: ActionType, *, by: Actor) -> ActionType:
 
 
 def _refuse_alone(stored: Policy, version: PolicyVersion | None) -> None:
-    now = Policy.objects.values_list("active", flat=True).get(pk=stored.pk)
+    # Under the lock: what is in force as somebody else's change begins would be put back alone once that has ended.
+    now = Policy.objects.select_for_update().get(pk=stored.pk).active_id
     if now != (version.pk if version else None) and second_person.takes_two():
         raise Problem(
             "conflict",
@@ -159,7 +164,8 @@ def _newest_or_next(stored: Policy | ActionType, draft: Version, *, by: Actor) -
     newest: Any = stored.versions.order_by("-number").first()
     in_force_now: Any = stored.active
     for version in (newest, in_force_now):
-        if version is not None and version.text == draft.text:
+        # One that somebody altered in the database comes into force no more: the same text is then saved anew.
+        if version is not None and version.text == draft.text and not recorded.altered(version):
             return version
     draft.number = newest.number + 1 if newest else 1
     ledger.save(draft, _CREATED[type(draft)], by=by, facts={"number": draft.number, "digest": draft.digest})

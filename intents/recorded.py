@@ -74,17 +74,22 @@ def differing_version(version: PolicyVersion | ActionTypeVersion, said: Recorded
     return moved if canonical.digest(version.text.encode()) == version.digest else ["text", *moved]
 
 
-def refuse_altered(version: PolicyVersion | ActionTypeVersion) -> None:
-    """Raise Problem `integrity-failed` where a version is not what somebody saved, or not by whom; one query."""
+def altered(version: PolicyVersion | ActionTypeVersion) -> list[str]:
+    """What of a version is not what somebody saved, with who wrote it, in words; empty where all agrees. One query."""
     said = newest(type(version), [version.pk]).get(version.pk)
     moved = differing_version(version, said)
-    moved += [name for name in differing(said, created_by_id=version.created_by_id) if name not in moved]
-    if moved:
-        names = " and ".join("author" if name == "created by" else name for name in moved)
+    if differing(said, created_by_id=version.created_by_id) == ["created by"]:
+        moved.append("author")
+    return moved
+
+
+def refuse_altered(version: PolicyVersion | ActionTypeVersion) -> None:
+    """Raise Problem `integrity-failed` where a version is not what somebody saved, or not by whom; one query."""
+    if moved := altered(version):
         raise Problem(
             "integrity-failed",
-            f"What is stored of v{version.number} is not what the ledger says was saved: {names}. Nothing was changed. "
-            "Tell an auditor; what is meant can be saved as another version.",
+            f"What is stored of v{version.number} is not what the ledger says was saved: {' and '.join(moved)} differs."
+            " Nothing was changed. Tell an auditor; what was meant can be saved anew as another version.",
         )
 
 

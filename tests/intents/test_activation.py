@@ -11,8 +11,9 @@ from audit import clock
 from audit.actors import Actor
 from audit.models import Event
 from intents import activation, documents
-from intents.models import ActivationRequest, Policy, PolicyVersion, RequestState
+from intents.models import ActionTypeVersion, ActivationRequest, Policy, PolicyVersion, RequestState
 from tests.factories import ARRANGER, make_intent, make_user
+from zehrava import canonical
 from zehrava.problems import Problem
 from zehrava_site import roles
 
@@ -278,6 +279,65 @@ def test_a_row_that_nobody_asked_for_is_not_confirmed(paul: User, petra: User) -
 def test_there_is_nothing_to_ask_for_where_nothing_would_change(paul: User) -> None:
     first = PolicyVersion.objects.get(number=1)
     refused("conflict", activation.ask, first.policy, first, by=paul, reason="why")
+
+
+def swapped(version: PolicyVersion, text: str = OTHER) -> str:
+    """Another text and the digest of it, written past every model; returns the digest."""
+    digest = canonical.digest(text.encode())
+    PolicyVersion.objects.filter(pk=version.pk).update(text=text, digest=digest)
+    return digest
+
+
+def test_nobody_confirms_their_own_version_by_making_another_its_author(paul: User, petra: User) -> None:
+    version = draft(user=paul)
+    request = activation.ask(version.policy, version, by=petra, reason="why")
+    PolicyVersion.objects.filter(pk=version.pk).update(created_by=petra)
+    told = refused("integrity-failed", activation.confirm, request, by=paul, digest=version.digest)
+    assert "author differs" in told
+
+
+def test_a_text_that_was_swapped_after_it_was_asked_for_is_not_confirmed(paul: User, petra: User) -> None:
+    version = draft()
+    request = activation.ask(version.policy, version, by=paul, reason="why")
+    told = refused("integrity-failed", activation.confirm, request, by=petra, digest=swapped(version))
+    assert "v2" in told and "digest differs" in told
+    PolicyVersion.objects.filter(pk=version.pk).update(digest=version.digest)
+    told = refused("integrity-failed", activation.confirm, request, by=petra, digest=version.digest)
+    assert "text differs" in told
+
+
+def test_a_request_that_only_history_vouches_for_is_not_confirmed(paul: User, petra: User) -> None:
+    version = draft()
+    request = activation.ask(version.policy, version, by=paul, reason="why")
+    mallory = make_user("mallory", "policy_authors")
+    forged = ActivationRequest.history.get(id=request.pk)
+    forged.history_id, forged.requested_by_id, forged.actor_id = "evt_7zzz", mallory.pk, str(mallory.pk)
+    forged.save(force_insert=True)
+    ActivationRequest.objects.filter(pk=request.pk).update(requested_by=mallory)
+    refused("integrity-failed", activation.confirm, request, by=paul, digest=version.digest)
+
+
+def test_what_was_altered_is_neither_asked_for_nor_activated_and_its_text_can_be_saved_anew(
+    paul: User, petra: User, settings: Any
+) -> None:
+    version = draft(user=paul)
+    swapped(version)
+    version.refresh_from_db()
+    assert "digest differs" in refused(
+        "integrity-failed", activation.ask, version.policy, version, by=petra, reason="why"
+    )
+    settings.ZEHRAVA_POLICY_SECOND_PERSON = False
+    refused("integrity-failed", documents.activate_version, version, by=Actor.person(petra))
+    assert documents.save_policy(OTHER, by=ARRANGER, user=None).number == 3
+    assert in_force() == 3
+
+
+def test_an_action_type_that_was_altered_is_not_activated() -> None:
+    version = documents.save_action_type("name: a.b\n", by=ARRANGER, user=None, activate=False)
+    text = "name: a.b\nexecutor: noop\n"
+    ActionTypeVersion.objects.update(text=text, digest=canonical.digest(text.encode()))
+    version.refresh_from_db()
+    refused("integrity-failed", documents.activate_action_type_version, version, by=ARRANGER)
 
 
 # --- one request in the place of another ---------------------------------------------------------------------------

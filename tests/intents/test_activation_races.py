@@ -156,6 +156,44 @@ except Problem as problem:
     assert found["open"] == found["refused"] == found["policy.activation_refused"] == found["in force 1"] == 1
 
 
+def test_nobody_goes_back_alone_while_a_change_is_being_confirmed(portal):
+    """To bring what is in force into force takes nobody else; it must not undo what is about to be committed."""
+    portal.shell("""
+from django.contrib.auth.models import User
+from intents import activation
+from intents.models import PolicyVersion
+version = PolicyVersion.objects.get(number=3)
+activation.ask(version.policy, version, by=User.objects.get(username="author-6"), reason="why")
+""")
+    said = at_once(
+        portal,
+        SETUP
+        + """
+import time
+from django.db import transaction
+from audit.actors import Actor
+from intents import documents
+request = ActivationRequest.objects.get()
+first = PolicyVersion.objects.get(number=1)
+# GO
+try:
+    if number == 0:
+        with transaction.atomic():
+            activation.confirm(request, by=me, digest=request.version.digest)
+            time.sleep(1.5)
+        said = "confirmed"
+    else:
+        time.sleep(0.5)
+        documents.activate_version(first, by=Actor.person(me))
+        said = "moved"
+except Problem as problem:
+    said = problem.kind
+""",
+    )
+    assert said == ["confirmed", *["conflict"] * 5]
+    assert story(portal)["in force 3"] == 1
+
+
 def test_whatever_is_asked_for_at_once_taking_it_out_of_force_waits_in_the_end(portal):
     said = at_once(
         portal,
