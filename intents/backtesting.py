@@ -11,6 +11,7 @@ import hashlib
 import json
 import logging
 import secrets
+import time
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from typing import Any
@@ -18,7 +19,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import IntegrityError, InterfaceError, OperationalError, transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Func, IntegerField, Q, QuerySet
 from django.db.models.functions import Coalesce, Now
 
 from audit import clock, inserting, ledger
@@ -36,7 +37,11 @@ from zehrava.problems import Problem
 logger = logging.getLogger(__name__)
 
 DAYS_MOST = 365
+# What is read at once: so many intents at most, and of more than one so many bytes of text.
 CHUNK = 1_000
+CHUNK_BYTES = 4 * 1_048_576
+# How often within a lease it is renewed.
+RENEWALS = 5
 DROPPED_AT_ONCE = 5_000
 DROPPED_BACKTESTS = 20
 ENDED = ("backtest.finished", "backtest.cancelled", "backtest.failed")
@@ -115,6 +120,8 @@ def run(backtest_id: int) -> BacktestState | None:
         ended = _replay(backtest)
     except (OperationalError, InterfaceError):
         raise
+    except _LeaseLost:
+        ended = False  # cancelled, or another worker's: it is no longer this one's to write anything
     except Unusable as error:
         ended = _end(_held_by(backtest), BacktestState.FAILED, by=lifecycle.WORKER, trouble=str(error))
     except Exception as error:
@@ -149,32 +156,56 @@ def _held_by(backtest: Backtest) -> Q:
     return Q(pk=backtest.pk, state=BacktestState.RUNNING, worker=backtest.worker)
 
 
+class _LeaseLost(Exception):
+    """The backtest is no longer this worker's."""
+
+
+class _Keeper:
+    """Keeps the lease while a worker is at it: cheap to ask after every intent, and a statement only now and then."""
+
+    def __init__(self, backtest: Backtest) -> None:
+        self._held = _held_by(backtest)
+        self.kept()
+
+    def kept(self) -> None:
+        """The lease has just been renewed."""
+        self._due = time.monotonic() + _lease().total_seconds() / RENEWALS
+
+    def keep(self) -> None:
+        """Renew the lease if it is time. Raises _LeaseLost where the backtest was cancelled or is another worker's."""
+        if time.monotonic() < self._due:
+            return
+        if not Backtest.objects.filter(self._held).update(lease_until=clock.now() + _lease()):
+            raise _LeaseLost
+        self.kept()
+
+
 def _replay(backtest: Backtest) -> bool:
     """Judge what is left, chunk by chunk. Returns False where the backtest was cancelled or is another worker's."""
+    keeper = _Keeper(backtest)
     replay = Replay.of(backtest)
+    replay.between = keeper.keep
     if backtest.total is None:
         backtest.total = intents_of(backtest).count()
-    if backtest.cursor and replay.counts and not _catch_up(backtest, replay):
-        return False
-    while chunk := _chunk(backtest, backtest.cursor):
+    if backtest.cursor and replay.counts:
+        _catch_up(backtest, replay)
+    for chunk in _chunks(backtest, after=backtest.cursor):
+        keeper.keep()
         last = max(intent.pk for intent in chunk)
         found = replay.judge(chunk)
         backtest.differences_digest = chained(backtest.differences_digest, found)
         if not _commit(backtest, replay, found, judged=len(chunk), last=last):
             return False
+        keeper.kept()
     return _end(_held_by(backtest), BacktestState.FINISHED, by=lifecycle.WORKER)
 
 
-def _catch_up(backtest: Backtest, replay: Replay) -> bool:
+def _catch_up(backtest: Backtest, replay: Replay) -> None:
     """Count again, without writing, what the part that is committed used of limits."""
-    reached = ""
-    while chunk := _chunk(backtest, reached, to=backtest.cursor):
+    for chunk in _chunks(backtest, to=backtest.cursor):
+        replay.between()
         replay.judge(chunk)
-        reached = max(intent.pk for intent in chunk)
-        if not Backtest.objects.filter(_held_by(backtest)).update(lease_until=clock.now() + _lease()):
-            return False
     replay.restart(backtest.summary)
-    return True
 
 
 def intents_of(backtest: Backtest) -> QuerySet[Intent]:
@@ -185,13 +216,37 @@ def intents_of(backtest: Backtest) -> QuerySet[Intent]:
     return within.order_by("pk")
 
 
-def _chunk(backtest: Backtest, after: str, *, to: str = "") -> list[Intent]:
+class _Bytes(Func):
+    """How long a text is, found without reading it where the database can."""
+
+    function = "OCTET_LENGTH"
+    output_field = IntegerField()
+
+    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        return self.as_sql(compiler, connection, template="LENGTH(CAST(%(expressions)s AS BLOB))", **context)
+
+
+def _chunks(backtest: Backtest, *, after: str = "", to: str = "") -> Iterator[list[Intent]]:
+    """The intents behind `after`, up to `to`, a few at once: a thousand small ones, or some that are large."""
     rows = intents_of(backtest)
-    if after:
-        rows = rows.filter(pk__gt=after)
     if to:
         rows = rows.filter(pk__lte=to)
-    return list(rows.only(*Replay.READS)[:CHUNK])
+    while sizes := list(rows.filter(pk__gt=after).values_list("pk", _Bytes("canonical"))[:CHUNK]):
+        for last in _bounds(sizes):
+            if chunk := list(rows.filter(pk__gt=after, pk__lte=last).only(*Replay.READS)):
+                yield chunk
+            after = last
+
+
+def _bounds(sizes: Iterable[tuple[str, int]]) -> Iterator[str]:
+    """The last keys of runs that are at most CHUNK_BYTES long together, or of a single one."""
+    taken, last = 0, ""
+    for key, size in sizes:
+        if last and taken + size > CHUNK_BYTES:
+            yield last
+            taken = 0
+        taken, last = taken + size, key
+    yield last
 
 
 def _commit(backtest: Backtest, replay: Replay, found: list[BacktestDifference], *, judged: int, last: str) -> bool:

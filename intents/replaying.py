@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
 from intents import integrity, proving
-from intents.judging import Judgement, facts_of, judge
+from intents.judging import Judgement, attributes_of, facts_of, judge
 from intents.models import Agent, Backtest, BacktestDifference, Change, Intent, PolicyVersion, Status
 from zehrava import canonical
 from zehrava.policy import Policy, PolicySet, parse_policy
@@ -27,6 +27,7 @@ class Replay:
 
     Attributes:
         counts: whether any policy of the set has limits, so that what came before matters to what comes next.
+        between: called after each intent; whatever it raises ends the pass.
         summary: `counts` by kind of change, `rules` by kind of change and rule, `rejected_before` (newly allowed ones
             that people had rejected), `covered` (by this policy, then or now), `assumed` (judged by their agent's
             present attributes, for lack of those it had).
@@ -56,7 +57,11 @@ class Replay:
         self._meter = Meter()
         self._clock: datetime | None = None
         self._agents: dict[str, Agent] = {}
-        self.counts = any(rule.limits for policy in policies.policies for rule in policy.rules)
+        limited = {policy.name for policy in policies.policies if any(rule.limits for rule in policy.rules)}
+        self.counts = bool(limited)
+        # Those by which an intent can matter: what it uses of another policy's limits can decide about a later one.
+        self._bearing = limited | {self._name}
+        self.between: Callable[[], None] = lambda: None
         self.summary: dict[str, Any] = {}
         self.restart(backtest.summary)
 
@@ -93,19 +98,24 @@ class Replay:
         # Ids made by several processes in one millisecond are in no order; what counts towards limits must be.
         for intent in sorted(intents, key=lambda each: (each.created_at, each.pk)):
             difference = self._one(intent)
+            # Parsed, a text can take many times its length; nobody reads it again.
+            intent.__dict__.pop("document", None)
             if difference is not None:
                 found.append(difference)
+            self.between()
         return sorted(found, key=lambda each: each.intent_id)
 
     def _one(self, intent: Intent) -> BacktestDifference | None:
         try:
-            then = self._judged(intent)
+            if not integrity.text_is_intact(intent):
+                raise Unusable("What is stored of it is not what was proposed, or was erased.")
             inputs = intent.verdict.get("inputs")
+            then = None if self._passes_by(intent, inputs or {}) else self._judged(intent)
         except Exception as error:
             logger.warning("%s could not be replayed: %s", intent.pk, type(error).__name__)
             return self._difference(intent, Change.UNREADABLE, "", "", _why_not(error))
         self.summary["assumed"] += inputs is None
-        if not self._concerns(intent, then, inputs or {}):
+        if then is None or not self._concerns(intent, then, inputs or {}):
             self._count(Change.SAME, None)
             return None
         self.summary["covered"] += 1
@@ -118,9 +128,17 @@ class Replay:
             self.summary["rejected_before"] += 1
         return self._difference(intent, change, then.verdict["effect"], by, then.verdict["reason"] or "")
 
+    def _passes_by(self, intent: Intent, inputs: dict[str, Any]) -> bool:
+        """Whether no policy that matters here covered it or could, which is told without its document being parsed."""
+        # The text begins with its action; where the column says another, the text counts and has to be read.
+        begins = canonical.dumps({"action": intent.action}).decode().removesuffix("}") + ","
+        if self._concerned(intent, inputs) or not intent.canonical.startswith(begins):
+            return False
+        agent = inputs.get("agent") or attributes_of(intent.agent)
+        could = self._policies.may_cover(action=intent.action, agent=agent, policy=inputs.get("named"))
+        return self._bearing.isdisjoint(could)
+
     def _judged(self, intent: Intent) -> Judgement:
-        if not integrity.text_is_intact(intent):
-            raise Unusable("What is stored of it is not what was proposed, or was erased.")
         facts = facts_of(intent)
         then = judge(self._policies, facts, unreadable=self._unreadable)
         if then.uses:
@@ -132,9 +150,11 @@ class Replay:
 
     def _concerns(self, intent: Intent, then: Judgement, inputs: dict[str, Any]) -> bool:
         """Whether the policy had, or would have had, any say: else other policies changed, which is not its effect."""
+        return proving.concerns(self._name, then) or self._concerned(intent, inputs)
+
+    def _concerned(self, intent: Intent, inputs: dict[str, Any]) -> bool:
         return (
-            proving.concerns(self._name, then)
-            or self._name in inputs.get("policies", {})
+            self._name in inputs.get("policies", {})
             or intent.verdict["policy"] == self._name
             or inputs.get("named") == self._name
         )

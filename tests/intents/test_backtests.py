@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import time
 from datetime import timedelta
 from typing import Any
 
@@ -307,6 +308,138 @@ def test_one_backtest_of_the_portal_runs_and_the_next_waits_for_it(key, monkeypa
     run_backtest(first.pk)
 
     assert rung == [second.pk]
+
+
+@pytest.fixture
+def chunks(monkeypatch) -> list[list[str]]:
+    """The ids of the intents that a worker had in memory together."""
+    found: list[list[str]] = []
+    judge = replaying.Replay.judge
+
+    def watched(self: Any, intents: Any) -> Any:
+        found.append([intent.pk for intent in intents])
+        differences = judge(self, intents)
+        assert not any("document" in vars(intent) for intent in intents), "parsed documents are kept"
+        return differences
+
+    monkeypatch.setattr(replaying.Replay, "judge", watched)
+    return found
+
+
+def test_large_intents_are_read_a_few_at_once_and_forgotten_when_they_are_judged(key, chunks, monkeypatch):
+    load_policy(ASKS)
+    sizes = (10, 10, 10, 5_000, 1_500, 10, 2_500, 10)
+    intents = [refund(key, country="é" * (size // 2)) for size in sizes]
+    monkeypatch.setattr(backtesting, "CHUNK_BYTES", 4_000)
+
+    done = backtest(LIMITED)
+
+    numbers = {intent.pk: number for number, intent in enumerate(intents)}
+    assert [[numbers[key] for key in chunk] for chunk in chunks] == [[0, 1, 2], [3], [4, 5], [6, 7]]
+    assert (done.state, done.judged, len(differences(done))) == ("finished", 8, 8)
+
+
+def test_what_no_policy_of_it_can_cover_is_not_even_parsed(key, monkeypatch):
+    load_policy(ASKS)
+    intent = refund(key)
+    other = make_intent(key, action="email.send", payload={"amount": "1.00"})
+    altered = make_intent(key, action="email.send")
+    Intent.objects.filter(pk=altered.pk).update(canonical=altered.canonical.replace("email", "e-mail"))
+    moved = refund(key)
+    Intent.objects.filter(pk=moved.pk).update(
+        action="email.send", verdict={**moved.verdict, "policy": None, "inputs": {"agent": {}, "policies": {}}}
+    )
+    parsed: list[str] = []
+    facts_of = replaying.facts_of
+    monkeypatch.setattr(replaying, "facts_of", lambda each: parsed.append(each.pk) or facts_of(each))
+
+    done = backtest(ALLOWS_SMALL)
+
+    # What the text says counts, not the column beside it.
+    assert parsed == [intent.pk, moved.pk]
+    found = differences(done)
+    assert other.pk not in found and done.judged == 4
+    assert (found[intent.pk][0], found[altered.pk][0]) == ("allowed", "unreadable")
+
+
+def test_what_other_policies_with_limits_cover_still_counts(key):
+    match = "match: {actions: [stripe.refund, email.send]}"
+    load_policy(ASKS)
+    make_intent(key, action="email.send")
+    intent = refund(key)
+    load_policy(f"name: brake\n{match}\nrules: [{{id: one, effect: allow, limits: [{{count: 1, over: block}}]}}]\n")
+
+    done = backtest(ALLOWS_SMALL)
+
+    assert differences(done)[intent.pk] == ("blocked", "brake/one")
+
+
+def test_an_agent_that_named_the_policy_is_judged_by_it_whatever_the_action(key):
+    load_policy(ASKS)
+    intent = make_intent(key, action="email.send", payload={"country": "KP"}, policy="refunds")
+
+    assert differences(backtest(ALLOWS_SMALL)) == {intent.pk: ("blocked", "refunds/odd")}
+
+
+def test_a_chunk_that_takes_longer_than_the_lease_stays_with_its_worker(key, monkeypatch, settings):
+    settings.ZEHRAVA_PORTAL_LEASE = 1
+    load_policy(ASKS)
+    for _ in range(7):
+        refund(key)
+    asked = ask_for(ALLOWS_SMALL)
+    others: list[Any] = []
+    judge, within = replaying.judge, []
+
+    def slow(*arguments: Any, **named: Any) -> Any:
+        time.sleep(0.25)
+        if not within:
+            within.append(True)
+            others.append(backtesting.run(asked.pk))
+            within.clear()
+        return judge(*arguments, **named)
+
+    monkeypatch.setattr(replaying, "judge", slow)
+    run_backtest(asked.pk)
+
+    asked.refresh_from_db()
+    assert (asked.state, asked.judged) == ("finished", 7)
+    assert others == [None] * 7
+
+
+@pytest.mark.parametrize("gone", [{"worker": "another"}, {"state": "cancelled"}])
+def test_a_worker_that_lost_its_lease_stops_within_its_chunk(key, monkeypatch, settings, gone):
+    settings.ZEHRAVA_PORTAL_LEASE = 0
+    load_policy(ASKS)
+    for _ in range(4):
+        refund(key)
+    asked = ask_for(ALLOWS_SMALL)
+    judge, judged = replaying.judge, []
+
+    def and_it_is_lost(*arguments: Any, **named: Any) -> Any:
+        judged.append(1)
+        if len(judged) == 2:
+            Backtest.objects.filter(pk=asked.pk).update(**gone)
+        return judge(*arguments, **named)
+
+    monkeypatch.setattr(replaying, "judge", and_it_is_lost)
+    run_backtest(asked.pk)
+
+    asked.refresh_from_db()
+    assert len(judged) == 2
+    assert (asked.judged, asked.differences.count(), asked.summary) == (0, 0, {})
+
+
+def test_one_that_stands_still_is_taken_up_before_another_begins(key):
+    load_policy(ASKS)
+    refund(key)
+    first = ask_for(ALLOWS_SMALL)
+    second = ask_for(ALLOWS_SMALL.replace("name: refunds", "name: others"))
+    silent = clock.now() - timedelta(seconds=1)
+    Backtest.objects.filter(pk=first.pk).update(state="running", worker="dead", lease_until=silent)
+
+    assert backtesting.run(second.pk) is None
+    assert backtesting.run(first.pk) == "finished"
+    assert backtesting.run(second.pk) == "finished"
 
 
 @pytest.mark.parametrize("days", [0, -1, 366])

@@ -108,6 +108,12 @@ class Evaluator:
         conditions = (condition for each in candidates for _, condition, _ in each.prepared.rules if condition)
         return _Candidates(candidates, Reads(conditions))
 
+    def may_cover(self, *, action: str, agent: Mapping[str, Any], policy: str | None = None) -> tuple[str, ...]:
+        """The names of the policies that `evaluate` could ask about this action of this agent, whatever else is so."""
+        named = self._by_name.get(policy) if policy is not None else None
+        found = self._candidates(action, agent.get("name"), agent.get("environment"), named)
+        return tuple(each.prepared.policy.name for each in found.candidates)
+
     def evaluate(
         self,
         *,
