@@ -100,7 +100,8 @@ def _parsed(text: str, number: int) -> Policy:
 
 
 def _differing(judgement: Judgement, intent: Intent) -> list[str]:
-    differing = [part for part in SAID if judgement.verdict[part] != intent.verdict.get(part)]
+    # Not the reason: its words may be put better from one release to the next, and its digest keeps it as it was.
+    differing = [part for part in SAID if part != "reason" and judgement.verdict[part] != intent.verdict.get(part)]
     return differing + (["requirement"] if judgement.requirement != intent.requirement else [])
 
 
