@@ -118,24 +118,36 @@ def _entry(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 def _for_one_agent(document: dict[str, Any], policies: PolicySet) -> dict[str, Any]:
     """Without what others used; an agent can read policies as they are, and knows its own use."""
-    own = {
-        limit.name(policy.name, rule.id)
+    known = {
+        limit.name(policy.name, rule.id): limit
         for policy in policies.policies
         for rule in policy.rules
         for limit in rule.limits
-        if "agent" in limit.per
     }
+    own = {name for name, limit in known.items() if "agent" in limit.per}
 
     def told(use: Mapping[str, Any]) -> dict[str, Any]:
         return dict(use) if use["limit"] in own or "used" not in use else {**use, "used": None}
 
     shared = {use["limit"] for use in document["limits"]} - own
+    document["verdict"] = _without_figures(
+        document["verdict"], {known[use["limit"]].text: use for use in document["limits"] if use["limit"] in shared}
+    )
     document["limits"] = [told(use) for use in document["limits"]]
     for entry in document["trace"]:
         entry["limits"] = [told(use) for use in entry["limits"]]
         if shared:
             entry["operands"] = [part for part in entry["operands"] if "usage" not in part["expression"]]
     return document
+
+
+def _without_figures(verdict: dict[str, Any], uses: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """The verdict, its reason without how much is used of these limits, which are named by their text."""
+    reason = verdict["reason"]
+    for text, use in uses.items():
+        told = f"{text}: {use['used']} used, and this adds {use['adds']}"
+        reason = reason and reason.replace(told, f"{text}: used up, with what this adds")
+    return {**verdict, "reason": reason}
 
 
 # --- what an author says besides -----------------------------------------------------------------------------------

@@ -126,6 +126,34 @@ rules:
     assert [use["used"] for use in said["limits"]] == [None]
 
 
+def test_the_reason_tells_an_agent_what_it_used_and_not_what_others_used(
+    agent: Caller, other_agent: Caller, policy_author: Caller, db: None
+) -> None:
+    load_policy("""
+name: shared
+match: {actions: [stripe.refund]}
+rules:
+  - id: all
+    effect: allow
+    limits:
+      - {sum: payload.amount, max: "100", per: everything, over: block}
+      - {sum: payload.amount, max: "90", per: [everything], over: block}
+      - {sum: payload.amount, max: "72", per: agent, over: block}
+""")
+    other_agent.propose("stripe.refund", {"amount": "70.25"})
+    agent.propose("stripe.refund", {"amount": "5.00"})
+    body = {"action": "stripe.refund", "payload": {"amount": "68.00"}}
+    said = ask(agent, body)
+    assert "75.25" not in said.content.decode()
+    assert said.json()["verdict"]["reason"].split("; ") == [
+        "at most 100 of payload.amount: used up, with what this adds",
+        "at most 90 of payload.amount: used up, with what this adds",
+        "at most 72 of payload.amount per agent: 5 used, and this adds 68",
+    ]
+    told = ask(policy_author, {**body, "agent": agent.agent.name}).json()["verdict"]["reason"]
+    assert told.startswith("at most 100 of payload.amount: 75.25 used, and this adds 68; ")
+
+
 @pytest.mark.parametrize("member", ["agent", "document", "usage", "now"])
 def test_an_agent_cannot_say_who_it_is_nor_try_a_draft(agent: Caller, refunds: None, member: str) -> None:
     response = ask(agent, {**SMALL, member: "x"})
