@@ -24,6 +24,7 @@ from intents.document_versions import Standing
 from intents.governed_admin import GovernedAdmin, Question, person, require
 from zehrava.policy.errors import DocumentError
 from zehrava.policy.strict_yaml import MAX_BYTES
+from zehrava.problems import Problem
 
 VERSIONS_PER_PAGE = 20
 NOT_YET = "not in force yet"
@@ -292,6 +293,8 @@ class DocumentAdmin(GovernedAdmin):
             type(self).activate_document(version, by=person(request))
         except DocumentError as error:
             self.message_user(request, f"v{number} cannot be read any more: {error}", messages.ERROR)
+        except Problem as problem:
+            self.message_user(request, problem.detail, messages.ERROR)
         else:
             self.message_user(request, f"{version} is in force.")
         return HttpResponseRedirect(self.page(document.pk))

@@ -8,7 +8,7 @@ from django.urls import reverse
 
 from audit.models import Event
 from intents import in_force
-from intents.models import ActionType, Policy, PolicyVersion
+from intents.models import ActionType, ActionTypeVersion, Policy, PolicyVersion
 from tests.factories import load_action_type, load_policy, make_intent, make_user
 
 GOOD = """\
@@ -177,6 +177,17 @@ def test_an_action_type_is_added_retired_and_brought_back(author: Client) -> Non
     author.post(reverse("admin:intents_actiontype_activate", args=[action_type.pk, 1]))
     assert "support.reply" in in_force.current().action_types
     assert Event.objects.filter(type="action_type.retired").count() == 1
+
+
+def test_a_version_that_was_altered_in_the_database_is_refused_with_what_moved(author: Client) -> None:
+    author.post(reverse("admin:intents_actiontype_add"), {"text": ACTION_TYPE, "_activate": ""})
+    action_type = ActionType.objects.get()
+    author.post(reverse("admin:intents_actiontype_disable", args=[action_type.pk]))
+    ActionTypeVersion.objects.update(digest="sha256:0")
+    page = author.post(reverse("admin:intents_actiontype_activate", args=[action_type.pk, 1]), follow=True)
+    assert "digest differs" in page.content.decode()
+    action_type.refresh_from_db()
+    assert action_type.active is None
 
 
 def test_an_executor_that_this_portal_does_not_have_is_refused_where_it_is_named(author: Client) -> None:
