@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.utils.safestring import SafeString
@@ -74,12 +74,27 @@ def trace_of(intent: Intent) -> Trace:
     explained = explain(intent)
     shown = explained.trace[:MOST_RULES]
     return Trace(
-        rules=[_rule(entry) for entry in shown],
+        rules=_rules(shown),
         count=len(explained.trace),
         left_out=len(explained.trace) - len(shown),
         alarm=_alarm(explained),
         note=text(explained.why_not) if explained.why_not and not explained.altered else None,
     )
+
+
+def _rules(entries: Sequence[Mapping[str, Any]]) -> list[RuleLine]:
+    """The lines of these entries. Of each policy the first that held or failed decided; after one that failed, the
+    rest only says who else is asked."""
+    lines: list[RuleLine] = []
+    decided: set[str] = set()
+    for entry in entries:
+        line = _rule(entry)
+        if line.decided and entry["policy"] in decided:
+            line = replace(line, decided=False, colour="", held="says who else is asked")
+        elif line.decided:
+            decided.add(entry["policy"])
+        lines.append(line)
+    return lines
 
 
 def _alarm(explained: Explanation) -> SafeString | None:
