@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import gc
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
@@ -97,9 +99,10 @@ class Replay:
         found = []
         # Ids made by several processes in one millisecond are in no order; what counts towards limits must be.
         for intent in sorted(intents, key=lambda each: (each.created_at, each.pk)):
-            difference = self._one(intent)
-            # Parsed, a text can take many times its length; nobody reads it again.
-            intent.__dict__.pop("document", None)
+            with _uncollected():
+                difference = self._one(intent)
+                # Parsed, a text can take many times its length; nobody reads it again.
+                intent.__dict__.pop("document", None)
             if difference is not None:
                 found.append(difference)
             self.between()
@@ -185,6 +188,21 @@ class Replay:
             self._agents |= Agent.objects.select_related("owner").in_bulk(unknown)
         for intent in intents:
             intent.agent = self._agents[intent.agent_id]
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without the garbage collector: it would go through everything again and again while a large text is parsed.
+
+    What is parsed refers to nothing that refers to it, and is gone as soon as nobody holds it.
+    """
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 def _parsed(version: PolicyVersion) -> Policy:
