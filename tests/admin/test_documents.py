@@ -43,7 +43,7 @@ def test_an_author_adds_a_policy_and_it_counts_at_once(author: Client) -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        (GOOD.replace("effect: allow", "efect: allow"), ["Line 6", "column 5", "rules[0].efect"]),
+        (GOOD.replace("effect: allow", "efect: allow"), ["Line 6, column 5", "rules[0].efect"]),
         (GOOD.replace("<= amount", "<=== amount"), ["Line 5", "rules[0].when"]),
         (GOOD + "  - id: small\n    effect: block\n", ["Line 7", "rules[1].id"]),
         (GOOD + "tests: [{payload: {amount: '90'}, expect: {effect: allow}}]\n", ["Line 7", "tests[0]"]),
