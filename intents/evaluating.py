@@ -10,7 +10,7 @@ limits that count for itself alone, and of others only what the verdict says.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -131,7 +131,7 @@ def _for_one_agent(document: dict[str, Any], policies: PolicySet) -> dict[str, A
 
     shared = {use["limit"] for use in document["limits"]} - own
     document["verdict"] = _without_figures(
-        document["verdict"], {known[use["limit"]].text: use for use in document["limits"] if use["limit"] in shared}
+        document["verdict"], [(known[use["limit"]].text, use) for use in document["limits"] if use["limit"] in shared]
     )
     document["limits"] = [told(use) for use in document["limits"]]
     for entry in document["trace"]:
@@ -141,10 +141,10 @@ def _for_one_agent(document: dict[str, Any], policies: PolicySet) -> dict[str, A
     return document
 
 
-def _without_figures(verdict: dict[str, Any], uses: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """The verdict, its reason without how much is used of these limits, which are named by their text."""
+def _without_figures(verdict: dict[str, Any], uses: Iterable[tuple[str, Mapping[str, Any]]]) -> dict[str, Any]:
+    """The verdict, its reason without how much is used of these limits, each with its text; two may read alike."""
     reason = verdict["reason"]
-    for text, use in uses.items():
+    for text, use in uses:
         told = f"{text}: {use['used']} used, and this adds {use['adds']}"
         reason = reason and reason.replace(told, f"{text}: used up, with what this adds")
     return {**verdict, "reason": reason}

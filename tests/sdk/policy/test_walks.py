@@ -124,3 +124,20 @@ def test_a_large_list_in_a_trace_is_shown_by_its_beginning() -> None:
     assert shown["payload.items"].startswith('[{"k": 0}, {"k": 1}')
     assert shown["payload.items"].endswith("… (5000 members)")
     assert shown["size(payload.items)"] == 5_000
+
+
+def test_an_element_without_an_answer_gives_none_whatever_comes_behind_it() -> None:
+    """Not having looked past an error is what CEL does here, and what an agent that breaks an element must not gain."""
+    payload = {"items": [{}, {"a": 1}]}
+    for condition in ("payload.items.exists(i, i.a == 1)", "payload.items.all(i, i.a == 2)"):
+        with pytest.raises(EvaluationError):
+            holds(condition, payload)
+    assert holds("payload.items.exists(i, i.a == 1)", {"items": [{"a": 1}, {}]})
+
+
+def test_rounds_over_lists_written_out_are_counted_for_each_element() -> None:
+    eight = "[1, 2, 3, 4, 5, 6, 7, 8]"
+    condition = f"payload.l.exists(i, {eight}.exists(t, {eight}.exists(u, i == t + u + 100)))"
+    assert holds(condition, {"l": list(range(50))}) is False
+    with pytest.raises(EvaluationError, match="steps"):
+        holds(condition, {"l": list(range(25_000))})

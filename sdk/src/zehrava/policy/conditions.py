@@ -18,7 +18,7 @@ from typing import Any
 import cel
 
 from .costs import pattern_cost
-from .expressions import WALKS, Node, Walk, parse
+from .expressions import WALKS, Node, Path, Walk, parse
 from .functions import FUNCTIONS, amount, members
 from .functions.constants import check_calls
 from .operands import operands
@@ -201,7 +201,9 @@ class Condition:
 
     @cached_property
     def _rounds(self) -> int:
-        return WALKED if any(isinstance(node, Walk) for node in self.tree.walk()) else 1
+        nodes = list(self.tree.walk())
+        read = sum(1 for node in nodes if isinstance(node, Path) and node.root in self.variables)
+        return max(1, read) * (WALKED if any(isinstance(node, Walk) for node in nodes) else 1)
 
     def _part(self, source: str) -> Condition | ConditionError:
         try:

@@ -19,6 +19,7 @@ Values = Mapping[str, Any]
 Shortcut = Callable[[Values], bool | None]
 _Getter = Callable[[Values], Any]
 
+LONGEST = 20_000  # elements that a walk goes over without CEL
 _UNSURE = object()  # what a getter gives where CEL has to decide
 _SAME: dict[str, Callable[[Any, Any], bool]] = {"==": operator.eq, "!=": operator.ne}
 _ORDER: dict[str, Callable[[Any, Any], bool]] = {
@@ -124,22 +125,20 @@ def _walk(node: Walk) -> Shortcut | None:
 
     def walk(values: Values) -> bool | None:
         members = get(values)
-        if type(members) is not list:
-            return None
+        if type(members) is not list or len(members) > LONGEST:
+            return None  # what is longer is charged to what all conditions may read
         around = dict(values)
-        unsure, holding = False, 0
+        holding = 0
         for around[name] in members:
             said = decide(around)
             if said is None:
-                unsure = True
-            elif said:
+                return None  # CEL gives up at the first element without an answer, whatever the others are
+            if said:
                 if node.name == "exists":
                     return True
                 holding += 1
             elif node.name == "all":
                 return False
-        if unsure:
-            return None
         return node.name == "all" or (node.name == "exists_one" and holding == 1)
 
     return walk

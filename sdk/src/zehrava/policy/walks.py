@@ -59,7 +59,7 @@ class Product:
                 for part in (value if isinstance(value, list) else ())
             ]
             read += max((weight(part, _CALLED) for part in parts), default=0) - _FREE
-        return elements * self.times * max(read, 0)
+        return elements * self.times * max(read, self.times > 1)
 
 
 def products(tree: Node) -> tuple[Product, ...]:
