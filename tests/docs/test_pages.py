@@ -64,6 +64,7 @@ ELSEWHERE = {
     "test_make_run_in_a_fresh_copy_serves_and_a_second_start_changes_nothing": "it does not end by itself",
     "test_the_commands_of_the_operators_page_bring_up_a_production_portal": "they need PostgreSQL and Redis",
     "test_make_test_is_what_continuous_integration_runs": "it would run this very test",
+    "test_turning_it_off_is_a_step_of_its_own_that_the_ledger_keeps": "it needs a portal that asked for two people",
     "test_the_suite_takes_its_database_from_the_environment": "it would run the suite within the suite",
 }
 

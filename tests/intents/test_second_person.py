@@ -53,7 +53,7 @@ def test_turning_it_off_is_a_step_of_its_own_that_the_ledger_keeps(settings: Any
     with pytest.raises(CommandError, match="Say why"):
         call_command("second_person", "--off")
     assert second_person.takes_two()
-    call_command("second_person", "--off", "--reason", "We are one")
+    call_command("second_person", "--off", "--reason", "We are one person now")
     assert not second_person.takes_two()
     assert "One person may change policies alone, since" in capsys.readouterr().out
     event = json.loads(Event.objects.get(type="policy.second_person_waived").line)
