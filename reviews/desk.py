@@ -17,9 +17,9 @@ from audit import clock
 from intents import in_force
 from intents.models import Intent, Status
 from reviews import presentation
-from reviews.entitlement import standing_of, votes_of
+from reviews.entitlement import groups_of_person, standing_of, votes_of
 from reviews.models import Decision
-from reviews.queue import groups_of_person, pending, waiting_for
+from reviews.queue import pending, waiting_for
 from reviews.quorum import groups_of
 from zehrava.policy.requirements import DEFAULT_GROUP
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.contrib.auth.models import User
-from django.db.models import QuerySet
+from django.db.models import QuerySet, prefetch_related_objects
 
 from intents.models import Intent
 from reviews.models import Decision, Vote
@@ -36,6 +36,12 @@ class Eligible:
     groups: tuple[str, ...]
 
 
+def groups_of_person(person: User) -> set[str]:
+    """The names of this person's groups, read once for all that a request asks of them."""
+    prefetch_related_objects([person], "groups")
+    return {group.name for group in person.groups.all()}
+
+
 def may_decide(intent: Intent, user: User) -> Refusal | None:
     """None where this person has a say in this intent, whatever its status; else why not."""
     groups = groups_of(intent.requirement)
@@ -49,7 +55,7 @@ def may_decide(intent: Intent, user: User) -> Refusal | None:
         )
     if is_principal(intent, user):
         return Refusal("not-entitled", "This was proposed on your behalf; somebody else has to decide.")
-    if not user.groups.filter(name__in=groups).exists():
+    if groups_of_person(user).isdisjoint(groups):
         return Refusal("not-entitled", f"Only members of {_either(groups)} decide on this intent.")
     return None
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from django.contrib.auth.models import User
-from django.db.models import BooleanField, Exists, ExpressionWrapper, OuterRef, Q, QuerySet, prefetch_related_objects
+from django.db.models import BooleanField, Exists, ExpressionWrapper, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 
 from intents.models import Intent, Status
-from reviews.entitlement import is_principal, standing_of, votes_of
+from reviews.entitlement import groups_of_person, is_principal, standing_of, votes_of
 from reviews.models import Decision, Vote
 from reviews.quorum import groups_of
 
@@ -44,12 +44,6 @@ def waiting_for(person: User) -> tuple[str, ...]:
     closed = _proposed_for(person, [pk for pk, _, named, _ in candidates if named])
     closed |= _without_a_seat(person, [pk for pk, _, _, has_votes in candidates if has_votes])
     return tuple(pk for pk, *_ in candidates if pk not in closed)
-
-
-def groups_of_person(person: User) -> set[str]:
-    """The names of this person's groups, read once for all that a request asks of them."""
-    prefetch_related_objects([person], "groups")
-    return {group.name for group in person.groups.all()}
 
 
 def _proposed_for(person: User, ids: list[str]) -> set[str]:
