@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from decimal import Context, Decimal
+from decimal import Decimal
 from typing import Any
 
 from django.db import connection
@@ -23,10 +23,7 @@ from audit import inserting
 from intents.models import Intent, LimitUse
 from intents.models.limits import PLACES
 from zehrava import canonical
-from zehrava.policy.limits import Use, plain
-
-# More digits than any sum of amounts has, so that no sum is ever rounded.
-_EXACT = Context(prec=120)
+from zehrava.policy.limits import EXACT, Use, plain
 
 _SUM_ON_POSTGRESQL = "SUM(amount)"
 # SQLite adds integers of 64 bits exactly, and raises rather than wrap round: an amount has up to 30 digits before the
@@ -127,5 +124,5 @@ def _total(sums: Sequence[Any]) -> Decimal:
     if len(sums) == 1:
         return sums[0] or Decimal(0)
     high, low, places = (Decimal(part or 0) for part in sums)
-    whole = _EXACT.add(_EXACT.scaleb(high, _HALF), low)
-    return _EXACT.add(whole, _EXACT.scaleb(places, -PLACES))
+    whole = EXACT.add(EXACT.scaleb(high, _HALF), low)
+    return EXACT.add(whole, EXACT.scaleb(places, -PLACES))

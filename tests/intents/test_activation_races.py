@@ -38,6 +38,17 @@ def portal(start_portal):
     return portal
 
 
+def ask(portal, *, by: str) -> None:
+    """Ask for version 3."""
+    portal.shell(f"""
+from django.contrib.auth.models import User
+from intents import activation
+from intents.models import PolicyVersion
+version = PolicyVersion.objects.get(number=3)
+activation.ask(version.policy, version, by=User.objects.get(username="{by}"), reason="why")
+""")
+
+
 def story(portal) -> Counter:
     found = portal.shell("""
 import json
@@ -51,13 +62,7 @@ print(json.dumps([*events, *states, f"in force {Policy.objects.get().active.numb
 
 
 def test_of_many_who_confirm_at_once_exactly_one_does(portal):
-    portal.shell("""
-from django.contrib.auth.models import User
-from intents import activation
-from intents.models import PolicyVersion
-version = PolicyVersion.objects.get(number=3)
-activation.ask(version.policy, version, by=User.objects.get(username="author-6"), reason="why")
-""")
+    ask(portal, by="author-6")
     said = at_once(
         portal,
         SETUP
@@ -97,13 +102,7 @@ except Problem as problem:
 
 
 def test_confirmed_refused_and_withdrawn_at_once_ends_one_way(portal):
-    portal.shell("""
-from django.contrib.auth.models import User
-from intents import activation
-from intents.models import PolicyVersion
-version = PolicyVersion.objects.get(number=3)
-activation.ask(version.policy, version, by=User.objects.get(username="author-0"), reason="why")
-""")
+    ask(portal, by="author-0")
     said = at_once(
         portal,
         SETUP
@@ -158,13 +157,7 @@ except Problem as problem:
 
 def test_nobody_goes_back_alone_while_a_change_is_being_confirmed(portal):
     """To bring what is in force into force takes nobody else; it must not undo what is about to be committed."""
-    portal.shell("""
-from django.contrib.auth.models import User
-from intents import activation
-from intents.models import PolicyVersion
-version = PolicyVersion.objects.get(number=3)
-activation.ask(version.policy, version, by=User.objects.get(username="author-6"), reason="why")
-""")
+    ask(portal, by="author-6")
     said = at_once(
         portal,
         SETUP

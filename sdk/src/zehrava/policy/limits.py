@@ -42,7 +42,7 @@ _PER = {
     EVERYTHING: (),
 }
 # More digits than any sum of amounts has, so that no sum is ever rounded.
-_EXACT = Context(prec=120)
+EXACT = Context(prec=120)
 _USED = re.compile(r"[0-9]{1,60}(\.[0-9]{1,12})?", re.ASCII)
 
 
@@ -137,7 +137,7 @@ class Use:
         if usage is None or self.limit not in usage:
             return self
         used = _used(self.limit, usage[self.limit])
-        return replace(self, used=used, over=_EXACT.add(used, self.amount) > self.most)
+        return replace(self, used=used, over=EXACT.add(used, self.amount) > self.most)
 
     def document(self) -> dict[str, Any]:
         """As JSON, amounts as decimal strings."""
@@ -173,7 +173,7 @@ class Meter:
             if times and now < times[-1]:
                 raise ValueError("a meter counts in order of time")
             times.append(now)
-            totals.append(_EXACT.add(totals[-1] if totals else Decimal(0), added))
+            totals.append(EXACT.add(totals[-1] if totals else Decimal(0), added))
 
     def _used(self, use: Use, now: datetime.datetime) -> Decimal:
         times, totals = self._counted.get(use.counter, ((), ()))
@@ -182,7 +182,7 @@ class Meter:
         if use.window is None:
             return totals[-1]
         gone = bisect_right(times, now - datetime.timedelta(seconds=use.window))
-        return _EXACT.subtract(totals[-1], totals[gone - 1]) if gone else totals[-1]
+        return EXACT.subtract(totals[-1], totals[gone - 1]) if gone else totals[-1]
 
 
 def plain(number: Decimal) -> str:
