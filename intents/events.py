@@ -27,6 +27,8 @@ ledger.register(
         "backtest.cancelled": "Somebody stopped a backtest; what it had found so far.",
         "backtest.failed": "A backtest could not be carried out.",
         "intent.proposed": "An agent proposed an intent; policy gave its verdict.",
+        "intent.amended": "A reviewer changed the payload; what would run now has another digest.",
+        "amendment.made": "What a reviewer changed in a payload, bound to the digests before and after.",
         "intent.approved": "The intent may run: its requirement was met.",
         "intent.rejected": "Reviewers rejected the intent.",
         "intent.expired": "Nobody decided, or nobody claimed, in time.",

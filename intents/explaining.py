@@ -16,7 +16,7 @@ from typing import Any
 from django.db import DatabaseError
 from django.db.models import Q
 
-from intents.judging import SAID, Judgement, facts_of, judge
+from intents.judging import SAID, Judgement, facts_of, joined, judge
 from intents.models import Intent, PolicyVersion
 from zehrava import canonical
 from zehrava.policy import ASK, Policy, PolicyError, PolicySet, parse_policy
@@ -102,7 +102,8 @@ def _parsed(text: str, number: int) -> Policy:
 def _differing(judgement: Judgement, intent: Intent) -> list[str]:
     # Not the reason: its words may be put better from one release to the next, and its digest keeps it as it was.
     differing = [part for part in SAID if part != "reason" and judgement.verdict[part] != intent.verdict.get(part)]
-    return differing + (["requirement"] if judgement.requirement != intent.requirement else [])
+    asked = joined(judgement.requirement, intent.verdict["inputs"].get("joined"))
+    return differing + (["requirement"] if asked != intent.requirement else [])
 
 
 def _with_bounds(trace: Sequence[Mapping[str, Any]], policies: Sequence[Policy]) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ from typing import Any
 from audit.canonical_rows import instant
 from audit.comparing import BATCH, Finding
 from audit.models import Event
-from intents.models import ActionTypeVersion, Execution, Intent, PolicyVersion
+from intents.models import ActionTypeVersion, Amendment, Execution, Intent, PolicyVersion
 from zehrava import canonical
 
 STARTED = "execution.started"
@@ -43,6 +43,9 @@ def contents_unlike_their_digests() -> Iterator[Finding]:
     for intent in Intent.objects.order_by("pk").iterator(chunk_size=BATCH):
         for name in _within_the_row(intent):
             yield Finding(Intent._meta.db_table, intent.pk, f"the {name} is not what its digest covers")
+    for amendment in Amendment.objects.order_by("pk").iterator(chunk_size=BATCH):
+        if canonical.digest(amendment.replaced.encode()) != amendment.replaced_digest:
+            yield Finding(Amendment._meta.db_table, str(amendment.pk), "the text is not what its digest covers")
     for model in (PolicyVersion, ActionTypeVersion):
         for version in model.objects.order_by("pk").iterator(chunk_size=BATCH):
             if canonical.digest(version.text.encode()) != version.digest:
@@ -108,6 +111,9 @@ def _unlike(last: dict[str, Any] | None, intent: Intent) -> Iterator[str]:
     for name, value in row.items():
         if last.get(name) != value:
             yield f"{name} in the ledger"
+    # Events of what was never amended do not name these.
+    if (last.get("amendments", 0), last.get("widened_by", [])) != (intent.amendments, intent.widened_by):
+        yield "amendments in the ledger"
 
 
 def _in_the_ledger(intent: Intent) -> tuple[dict[str, Any] | None, set[int]]:

@@ -13,6 +13,7 @@ from typing import Any
 from intents.models import Agent, Intent
 from zehrava.policy import ALLOW, ASK, PolicySet, Verdict
 from zehrava.policy.limits import Use
+from zehrava.policy.requirements import Requirement
 from zehrava.policy.verdicts import DEFAULT_RULE
 
 ONE_REVIEWER: dict[str, Any] = {"all_of": [{"group": "reviewers", "count": 1}]}
@@ -140,6 +141,15 @@ def inputs(
     return kept
 
 
+def joined(requirement: Mapping[str, Any] | None, before: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """What has to be met where an intent that asked for `before` was amended: never less than that."""
+    if requirement is None or before is None:
+        given = requirement if before is None else before
+        return None if given is None else dict(given)
+    parts = [Requirement.read(requirement), Requirement.read(before)]
+    return _without_expiry(Requirement.join(parts).document())
+
+
 def facts_of(intent: Intent) -> Facts:
     """The facts that a stored intent was judged by.
 
@@ -159,7 +169,8 @@ def facts_of(intent: Intent) -> Facts:
         summary=document["summary"],
         on_behalf_of=document["on_behalf_of"],
         execution_mode=document["execution_mode"],
-        now=intent.created_at,
+        # An amendment is judged when it is made.
+        now=datetime.fromisoformat(kept["now"]) if "now" in kept else intent.created_at,
         named=kept.get("named"),
         doubts=tuple(kept.get("doubts") or ()),
         registered=intent.action_type_version_id is not None,

@@ -27,12 +27,19 @@ from django.db.models.functions import Now
 from audit import canonical_rows, clock, inserting, ledger
 from audit.actors import Actor
 from intents import doorbell
-from intents.models import Execution, ExecutionMode, ExecutionState, Intent, Status
+from intents.models import Amendment, Execution, ExecutionMode, ExecutionState, Intent, Status
 from zehrava import ids
 from zehrava.problems import Problem
 
 SWEEPER = Actor.system("sweeper")
 WORKER = Actor.system("worker")
+
+# What an amendment replaces of an intent's row. Its id, agent, action, mode and fingerprint stay the proposal's.
+AMENDED = (
+    "canonical", "digest", "target", "records", "value_amount", "value_currency", "claims", "derived", "verdict",
+    "verdict_digest", "requirement", "requirement_digest", "policy_version_id", "risk_score", "risk_level",
+    "risk_reasons",
+)  # fmt: skip
 
 FINISHED = {
     ExecutionState.SUCCEEDED: Status.SUCCEEDED,
@@ -66,6 +73,30 @@ def approve(intent: Intent, *, by: Actor, facts: dict[str, Any]) -> None:
     if intent.execution_mode == ExecutionMode.PORTAL:
         changes.append(_queue(intent, by=by, attempt=1, at=at))
     ledger.record(*changes, at=at)
+
+
+def amend(intent: Intent, amended: Intent, amendment: Amendment, *, by: Actor, facts: dict[str, Any]) -> None:
+    """pending_approval, with another payload: the columns of `amended` are what would run from now on."""
+    columns = {name: getattr(amended, name) for name in AMENDED}
+    editors = [*intent.amended_by.values_list("editor_id", flat=True), amendment.editor_id]
+    columns |= {
+        "amendments": amendment.number,
+        "widened_by": sorted(set(editors)) if amendment.widens else [],
+        "expires_at": min(intent.expires_at, amended.expires_at),
+    }
+    as_shown = Q(digest=intent.digest, amendments=amendment.number - 1, expires_at__gt=Now())
+    if not _try(intent, Status.PENDING_APPROVAL, {Status.PENDING_APPROVAL}, as_shown, **columns):
+        raise Problem("conflict", "This intent moved on while it was being changed. Read it again.", path="")
+    intent.__dict__.pop("document", None)
+    bound = {
+        "number": amendment.number,
+        "widens": amendment.widens,
+        "replaced_digest": amendment.replaced_digest,
+        "digest": amendment.digest,
+    }
+    content = {"patch": amendment.patch, "widenings": amendment.widenings}
+    ledger.save(amendment, "amendment.made", by=by, facts={**bound, **facts}, content=content)
+    ledger.record(ledger.Change("intent.amended", intent, by, {**_bound(intent), **facts}))
 
 
 def reject(intent: Intent, *, by: Actor, facts: dict[str, Any]) -> None:
@@ -272,7 +303,9 @@ def _abandon_waiting(intent: Intent, *, by: Actor) -> list[ledger.Change]:
 
 def _bound(intent: Intent) -> dict[str, Any]:
     """What every event of an intent repeats: where it stands, and the digests of what was decided about."""
+    amended = {"amendments": intent.amendments, "widened_by": intent.widened_by} if intent.amendments else {}
     return {
+        **amended,
         "status": str(intent.status),
         "digest": intent.digest,
         "verdict_digest": intent.verdict_digest,

@@ -11,14 +11,14 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models import F
 
 from audit import inserting
-from intents import in_force, integrity, judging, lifecycle, limits, representation, risk, shadowing
-from intents.cases import STATUS_OF_EFFECT, Case, case_of
+from intents import in_force, judging, lifecycle, limits, representation, shadowing
+from intents.cases import Case, case_of
+from intents.drafting import draft
 from intents.in_force import AgentInForce, Snapshot
 from intents.judging import Judgement
 from intents.models import IdempotencyKey, Intent, Status
-from intents.proposals import Proposal, as_decimal
-from zehrava import canonical, ids
-from zehrava.action_types import ActionType
+from intents.proposals import Proposal
+from zehrava import canonical
 from zehrava.policy.limits import Use
 from zehrava.problems import Problem
 
@@ -50,7 +50,7 @@ def propose(
     case = case_of(Proposal.parse(body), snapshot, agent=agent.trusted_attributes())
     judgement = judging.judge(snapshot.policies, case.facts, unreadable=snapshot.rules.unreadable_policies)
     # Without limits all is said before the transaction begins, where others may be waiting.
-    intent = None if judgement.uses else _draft(agent, case, judgement, snapshot)
+    intent = None if judgement.uses else draft(agent, case, judgement, snapshot)
     try:
         with transaction.atomic():
             if idempotency_key:
@@ -77,86 +77,7 @@ def _within_limits(
     """The last word where limits bear on the intent: nobody else counts under them until this is stored."""
     usage = limits.hold(uses, now=snapshot.now)
     judgement = judging.judge(snapshot.policies, case.facts, usage=usage, unreadable=snapshot.rules.unreadable_policies)
-    return judgement, _draft(agent, case, judgement, snapshot, usage=usage)
-
-
-def _draft(
-    agent: AgentInForce,
-    case: Case,
-    judgement: Judgement,
-    snapshot: Snapshot,
-    *,
-    usage: Mapping[str, Any] | None = None,
-) -> Intent:
-    proposal, facts = case.proposal, case.facts
-    intent_id = ids.new("int", at=snapshot.now)
-    document = canonical.intent(
-        id=intent_id,
-        agent=agent.id,
-        action=proposal.action,
-        payload=proposal.payload,
-        summary=proposal.summary,
-        context=proposal.context,
-        target=facts.target,
-        tags=proposal.tags,
-        records=facts.records,
-        value=facts.value,
-        on_behalf_of=proposal.on_behalf_of,
-        execution_mode=facts.execution_mode,
-    )
-    text = canonical.dumps(document)
-    claims = case.claims
-    assessed = risk.assess(
-        environment=agent.environment,
-        records=facts.records,
-        value=facts.value,
-        registered=case.action_type is not None,
-        irreversible=_is_irreversible(case.action_type),
-        contradicted=[name for name in case.derived if name in claims and claims[name] != document[name]],
-    )
-    status = STATUS_OF_EFFECT[judgement.effect]
-    unreadable = snapshot.rules.unreadable_policies
-    inputs = judging.inputs(snapshot.policies, facts, judgement, usage=usage, unreadable=unreadable)
-    verdict = {**judgement.verdict, "inputs": inputs}
-    intent = Intent(
-        id=intent_id,
-        agent_id=agent.id,
-        agent_name=agent.name,
-        owner_id=agent.owner_id,
-        action=proposal.action,
-        status=status,
-        execution_mode=facts.execution_mode,
-        canonical=text.decode(),
-        digest=canonical.digest(text),
-        # The id is made here and cannot stand anywhere else in the text.
-        fingerprint=canonical.digest(text.replace(intent_id.encode(), b"")),
-        target=facts.target,
-        records=facts.records,
-        value_amount=as_decimal(facts.value),
-        value_currency=facts.value["currency"] if facts.value else None,
-        claims=claims,
-        derived=list(case.derived),
-        verdict=verdict,
-        verdict_digest=integrity.digest_of(verdict),
-        requirement=judgement.requirement,
-        requirement_digest=integrity.digest_of(judgement.requirement),
-        policy_version_id=snapshot.policy_versions.get(verdict["policy"]),
-        action_type_version_id=case.version_id,
-        action_type_digest=case.action_type.digest if case.action_type else None,
-        risk_score=assessed.score,
-        risk_level=assessed.level,
-        risk_reasons=assessed.reasons,
-        supersedes_id=proposal.supersedes,
-        created_at=snapshot.now,
-        expires_at=snapshot.now + case.lasts(judgement),
-        decided_at=None if status == Status.PENDING_APPROVAL else snapshot.now,
-    )
-    intent.__dict__["document"] = document
-    return intent
-
-
-def _is_irreversible(action_type: ActionType | None) -> bool:
-    return bool(action_type and action_type.presentation and action_type.presentation.get("reversible") is False)
+    return judgement, draft(agent, case, judgement, snapshot, usage=usage)
 
 
 # --- storing it, once ----------------------------------------------------------------------------------------------

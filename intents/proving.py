@@ -16,12 +16,12 @@ from intents.models import Change
 _CHANGED_TO = {"allow": Change.ALLOWED, "block": Change.BLOCKED, "require_approval": Change.ASKED}
 
 
-def change(verdict: Mapping[str, Any], requirement: Any, then: Judgement) -> Change:
-    """How `then` stands to the verdict and requirement that the intent got."""
+def change(verdict: Mapping[str, Any], requirement: Any, then: Judgement, asked: Any) -> Change:
+    """How `then`, with what it would have `asked` for, stands to the verdict and requirement that the intent got."""
     effect = then.verdict["effect"]
     if effect != verdict["effect"]:
         return _CHANGED_TO[effect]
-    if effect == "require_approval" and then.requirement != requirement:
+    if effect == "require_approval" and asked != requirement:
         return Change.PEOPLE
     return Change.SAME
 

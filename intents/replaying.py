@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from intents import integrity, proving
-from intents.judging import Judgement, attributes_of, facts_of, judge
+from intents.judging import Judgement, attributes_of, facts_of, joined, judge
 from intents.models import Agent, Backtest, BacktestDifference, Change, Intent, PolicyVersion, Status
 from zehrava import canonical
 from zehrava.policy import Policy, PolicySet, parse_policy
@@ -122,7 +122,8 @@ class Replay:
             self._count(Change.SAME, None)
             return None
         self.summary["covered"] += 1
-        change = proving.change(intent.verdict, intent.requirement, then)
+        asked = joined(then.requirement, (inputs or {}).get("joined"))
+        change = proving.change(intent.verdict, intent.requirement, then, asked)
         by = proving.said_by(then.verdict)
         if change == Change.SAME:
             self._count(change, by)

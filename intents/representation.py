@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from intents.models import Execution, ExecutionState, Intent
+from intents.models import Amendment, Execution, ExecutionState, Intent
 
 # What is known of the decisions on these intents: by intent id, their list and how many seats are filled. The app that
 # knows decisions provides it, since this one does not.
@@ -31,12 +32,15 @@ def represent(intents: Iterable[Intent]) -> list[dict[str, Any]]:
     rows = list(intents)
     decisions = _decisions_of(rows)
     executions = _claimed_executions(rows)
-    return [_document(row, *decisions.get(row.pk, ([], 0)), executions.get(row.pk)) for row in rows]
+    proposals = _proposals_of(rows)
+    return [
+        _document(row, *decisions.get(row.pk, ([], 0)), executions.get(row.pk), proposals.get(row.pk)) for row in rows
+    ]
 
 
 def represent_new(intent: Intent) -> dict[str, Any]:
     """An intent that was just admitted: nobody can have decided on it or claimed it."""
-    return _document(intent, [], 0, None)
+    return _document(intent, [], 0, None, None)
 
 
 def represent_execution(execution: Execution) -> dict[str, Any]:
@@ -61,8 +65,27 @@ def _claimed_executions(intents: Sequence[Intent]) -> dict[str, Execution]:
     return {execution.intent_id: execution for execution in claimed}
 
 
+def _proposals_of(intents: Sequence[Intent]) -> dict[str, dict[str, Any]]:
+    """What the agent proposed, of those that were amended since."""
+    amended = [intent.pk for intent in intents if intent.amendments]
+    if not amended:
+        return {}
+    first = Amendment.objects.filter(intent__in=amended, number=1)
+    return {
+        amendment.intent_id: {
+            "payload": json.loads(amendment.replaced)["payload"],
+            "digest": amendment.replaced_digest,
+        }
+        for amendment in first
+    }
+
+
 def _document(
-    intent: Intent, decisions: list[dict[str, Any]], received: int, execution: Execution | None
+    intent: Intent,
+    decisions: list[dict[str, Any]],
+    received: int,
+    execution: Execution | None,
+    proposal: dict[str, Any] | None,
 ) -> dict[str, Any]:
     canonical = intent.document
     verdict = intent.verdict
@@ -72,7 +95,7 @@ def _document(
         "action": intent.action,
         "payload": canonical["payload"],
         "digest": intent.digest,
-        "proposal": {"payload": canonical["payload"], "digest": intent.digest},
+        "proposal": proposal or {"payload": canonical["payload"], "digest": intent.digest},
         "summary": canonical["summary"],
         "context": canonical["context"],
         "target": canonical["target"],

@@ -147,7 +147,7 @@ def _observe(intent: Intent, facts: Facts, said: Judgement, shadow: Shadow) -> N
         logger.exception("%s cannot judge %s in shadow", shadow, intent.pk)
         row = ShadowVerdict(change=Change.UNREADABLE, effect="", said_by="", reason=type(error).__name__)
     else:
-        changed = proving.change(intent.verdict, intent.requirement, then)
+        changed = proving.change(intent.verdict, intent.requirement, then, then.requirement)
         if changed == Change.SAME and not proving.concerns(shadow.name, said, then) and facts.named != shadow.name:
             return
         row = ShadowVerdict(

@@ -25,13 +25,6 @@ class DecisionsView(View):
     def post(self, request: Request, intent_id: str) -> Response:
         query(request)
         body = members(request, required=("vote", "digest"), optional=("rationale", "changes"))
-        if "changes" in body:
-            raise Problem(
-                "invalid",
-                "Approving with changes is not supported by this version: reject with a rationale that says what to"
-                " change, and let the agent propose again.",
-                path="/changes",
-            )
         if body["vote"] not in Vote.values:
             raise Problem("invalid", 'vote: Send "approve" or "reject".', path="/vote")
         if not isinstance(body["digest"], str):
@@ -43,6 +36,7 @@ class DecisionsView(View):
             vote=body["vote"],
             digest=body["digest"],
             rationale=text_member(body, "rationale"),
+            changes=body.get("changes"),
         )
         return Response(one(Intent.objects.get(pk=intent.id)), status=201)
 

@@ -35,7 +35,14 @@ class NewDecision(serializers.Serializer):
     vote = serializers.ChoiceField(Vote.choices)
     digest = serializers.CharField(help_text="The intent's digest, of what was shown.")
     rationale = serializers.CharField(
-        required=False, allow_null=True, allow_blank=True, max_length=10_000, help_text="Required to reject."
+        required=False, allow_null=True, allow_blank=True, max_length=10_000, help_text="Required to reject or change."
+    )
+    changes = serializers.ListField(
+        child=serializers.DictField(),
+        required=False,
+        allow_null=True,
+        help_text="With approve: a JSON Patch (RFC 6902) of the payload. What it makes has a digest of its own, and"
+        " approvals of what it was before no longer count.",
     )
 
 

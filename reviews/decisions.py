@@ -14,11 +14,11 @@ from audit import clock, inserting, ledger
 from audit.actors import Actor
 from audit.comparing import BATCH, Finding
 from audit.models import Event
-from intents import integrity, lifecycle
+from intents import amending, integrity, lifecycle
 from intents.models import Intent, Status
 from intents.reasons import read_reason
 from intents.representation import instant
-from reviews.entitlement import may_decide, standing_of, votes_of
+from reviews.entitlement import about_this, may_decide, standing_of, votes_of
 from reviews.models import Decision, Vote
 from reviews.quorum import cannot_see_to
 from zehrava import canonical, ids
@@ -34,23 +34,25 @@ def decide(
     vote: str,
     digest: str,
     rationale: str = "",
+    changes: Any = None,
     verdict_digest: str | None = None,
     requirement_digest: str | None = None,
 ) -> Decision:
     """Store this person's vote; where it meets the requirement, or rejects, the intent moves in the same transaction.
 
     `digest` is that of the intent as it was shown; the other two bind verdict and requirement where the page showed
-    them too. Raises Problem: `invalid`, `not-found`, `not-entitled`, `not-pending`, `expired`, `already-voted`,
-    `stale-digest`, `integrity-failed`, and `conflict` for an approval of what asks for more than the desk can see to;
-    nothing is stored then.
+    them too. `changes` is a JSON Patch (RFC 6902) of the payload, with an approval: what would run from then on is the
+    changed payload, and approvals of what it was before no longer count. Raises Problem: `invalid`, `not-found`,
+    `not-entitled`, `not-pending`, `expired`, `already-voted`, `stale-digest`, `integrity-failed`, and `conflict` for an
+    approval of what asks for more than the desk can see to or of changes that policy blocks; nothing is stored then.
     """
-    rationale = _rationale(vote, rationale)
+    rationale = _rationale(vote, rationale, changes)
     try:
         with transaction.atomic():
             intent = _locked(intent_id)
             _refuse_to_decide(intent, by)
             _refuse_stale(intent, digest, verdict_digest, requirement_digest)
-            return _vote(intent, by=by, vote=Vote(vote), rationale=rationale)
+            return _vote(intent, by=by, vote=Vote(vote), rationale=rationale, changes=changes)
     except IntegrityError as error:
         raise _already_voted() from error
     except Problem as problem:
@@ -85,10 +87,16 @@ def withdraw(decision: Decision, *, by: User) -> Decision:
     return decision
 
 
-def _rationale(vote: str, rationale: str) -> str:
+def _rationale(vote: str, rationale: str, changes: Any) -> str:
     if vote not in Vote.values:
         raise Problem("invalid", 'vote: Send "approve" or "reject".', path="/vote")
+    if changes is not None and vote == Vote.REJECT:
+        raise Problem(
+            "invalid", "Changes come with an approval; to reject, say in the rationale what to change.", path="/changes"
+        )
     why = "Say why you reject: the agent and the record keep your reason." if vote == Vote.REJECT else None
+    if changes is not None:
+        why = "Say why you change it: the agent and the record keep your reason."
     return read_reason(rationale, path="/rationale", needed=why)
 
 
@@ -108,7 +116,7 @@ def _refuse_to_decide(intent: Intent, by: User) -> None:
         raise _decided(intent)
     if intent.expires_at <= clock.now():
         raise _expired()
-    if Decision.objects.filter(intent=intent, reviewer=by, withdrawn_at__isnull=True).exists():
+    if any(vote.reviewer_id == by.pk and about_this(vote, intent) for vote in votes_of([intent]).get(intent.pk, [])):
         raise _already_voted()
 
 
@@ -130,31 +138,49 @@ def _refuse_stale(intent: Intent, digest: str, verdict_digest: str | None, requi
         raise Problem("integrity-failed", "What is stored was altered since it was proposed. Nobody can decide on it.")
 
 
-def _vote(intent: Intent, *, by: User, vote: Vote, rationale: str) -> Decision:
+def _vote(intent: Intent, *, by: User, vote: Vote, rationale: str, changes: Any) -> Decision:
     actor = Actor.person(by)
+    decision_id = ids.new("dec", at=clock.now())
+    shown, amendment = intent.digest, None
+    if changes is not None:
+        amendment = amending.amend(intent, changes, by=by, facts={"decision": decision_id})
+        if refusal := may_decide(intent, by):
+            raise Problem(refusal.kind, refusal.text)
     if vote == Vote.APPROVE and (beyond := cannot_see_to(intent.requirement)):
         raise Problem("conflict", told_beyond(beyond))
     votes = _on_record(votes_of([intent]).get(intent.pk, []))
-    decision = _decision(intent, by=by, vote=vote, rationale=rationale)
-    if vote == Vote.APPROVE and standing_of(intent, [*votes, decision]).given == standing_of(intent, votes).given:
-        raise Problem("not-entitled", "Every seat that you could fill is filled already; others have to decide.")
+    decision = _decision(intent, decision_id, by=by, vote=vote, rationale=rationale)
+    if amendment is not None:
+        decision.changes, decision.shown_digest = amendment.patch, shown
+    decision.record_digest = canonical.digest(canonical.dumps(record_of(decision)))
+    fills = standing_of(intent, [*votes, decision]).given > standing_of(intent, votes).given
+    if vote == Vote.APPROVE and not fills and not (amendment and amendment.widens):
+        raise Problem("not-entitled", _why_it_fills_no_seat(intent, by))
+    _store(decision, by=actor)
+    votes.append(decision)
+    if vote == Vote.REJECT:
+        lifecycle.reject(intent, by=actor, facts={"decision": decision.pk})
+    elif (stood := standing_of(intent, votes)).met:
+        seated = {seat.filled_by for seat in stood.seats}
+        counted = [one.pk for one in votes if one.reviewer_id in seated and about_this(one, intent)]
+        lifecycle.approve(intent, by=actor, facts={"decisions": counted})
+    return decision
+
+
+def _store(decision: Decision, *, by: Actor) -> None:
     inserting.insert([decision])
     facts = {
-        "vote": vote.value,
+        "vote": decision.vote,
         "digest": decision.digest,
         "verdict_digest": decision.verdict_digest,
         "requirement_digest": decision.requirement_digest,
         "record_digest": decision.record_digest,
     }
-    content = {"rationale": rationale} if rationale else None
-    ledger.record(ledger.Change("decision.made", decision, actor, facts, content, history="+"), at=decision.created_at)
-    votes.append(decision)
-    if vote == Vote.REJECT:
-        lifecycle.reject(intent, by=actor, facts={"decision": decision.pk})
-    elif standing_of(intent, votes).met:
-        approvals = [one.pk for one in votes if one.vote == Vote.APPROVE]
-        lifecycle.approve(intent, by=actor, facts={"decisions": approvals})
-    return decision
+    if decision.changes is not None:
+        facts["shown_digest"] = decision.shown_digest
+    # The changes themselves are the amendment's content.
+    content = {"rationale": decision.rationale} if decision.rationale else None
+    ledger.record(ledger.Change("decision.made", decision, by, facts, content, history="+"), at=decision.created_at)
 
 
 def _on_record(votes: list[Decision]) -> list[Decision]:
@@ -174,10 +200,15 @@ def _on_record(votes: list[Decision]) -> list[Decision]:
     ]
 
 
-def _decision(intent: Intent, *, by: User, vote: Vote, rationale: str) -> Decision:
-    at = clock.now()
-    decision = Decision(
-        id=ids.new("dec", at=at),
+def _why_it_fills_no_seat(intent: Intent, by: User) -> str:
+    if by.pk in intent.widened_by:
+        return "You changed this so that it may reach further than the agent asked; somebody else has to approve it."
+    return "Every seat that you could fill is filled already; others have to decide."
+
+
+def _decision(intent: Intent, decision_id: str, *, by: User, vote: Vote, rationale: str) -> Decision:
+    return Decision(
+        id=decision_id,
         intent=intent,
         reviewer=by,
         reviewer_name=by.get_username(),
@@ -186,16 +217,17 @@ def _decision(intent: Intent, *, by: User, vote: Vote, rationale: str) -> Decisi
         digest=intent.digest,
         verdict_digest=intent.verdict_digest,
         requirement_digest=intent.requirement_digest,
-        created_at=at,
+        created_at=clock.now(),
     )
-    decision.record_digest = canonical.digest(canonical.dumps(record_of(decision)))
-    return decision
 
 
 def record_of(decision: Decision) -> dict[str, Any]:
     """The decision as it is bound: the object whose RFC 8785 bytes `record_digest` covers."""
+    changed = decision.changes is not None
+    changes = {"changes": decision.changes, "shown_digest": decision.shown_digest} if changed else {}
     return {
-        "version": 1,
+        "version": 2 if changed else 1,
+        **changes,
         "id": decision.pk,
         "intent": decision.intent_id,
         "reviewer": {"id": str(decision.reviewer_id), "name": decision.reviewer_name},

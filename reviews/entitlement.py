@@ -63,10 +63,10 @@ def may_decide(intent: Intent, user: User) -> Refusal | None:
 def who_may_decide(intent: Intent) -> list[Eligible]:
     """Everybody who could still give a vote, by name; two queries."""
     groups = groups_of(intent.requirement)
-    voted = set(_votes([intent]).values_list("reviewer_id", flat=True))
+    voted = {vote.reviewer_id for vote in _votes([intent]) if about_this(vote, intent)}
     members = (
         User.objects.filter(is_active=True, groups__name__in=groups)
-        .exclude(pk__in=intent.owner_ids)
+        .exclude(pk__in=intent.owner_ids.union(intent.widened_by))
         .distinct()
         .order_by("username")
         .prefetch_related("groups")
@@ -97,12 +97,17 @@ def standing_of(intent: Intent, votes: Iterable[Decision]) -> Standing:
         (vote.reviewer_id, {group.name for group in vote.reviewer.groups.all()})
         for vote in votes
         if vote.vote == Vote.APPROVE
-        and vote.digest == intent.digest
-        and vote.requirement_digest == intent.requirement_digest
+        and about_this(vote, intent)
         and vote.reviewer.is_active
+        and vote.reviewer_id not in intent.widened_by
         and vote.reviewer_id not in intent.owner_ids
     ]
     return standing(intent.requirement, approvals)
+
+
+def about_this(vote: Decision, intent: Intent) -> bool:
+    """Whether the vote is about what would run now, under what is asked for now: an amendment makes others of both."""
+    return vote.digest == intent.digest and vote.requirement_digest == intent.requirement_digest
 
 
 def _votes(intents: Iterable[Intent]) -> QuerySet[Decision]:

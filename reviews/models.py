@@ -29,20 +29,31 @@ class Decision(models.Model):
     verdict_digest = models.CharField(max_length=71)
     requirement_digest = models.CharField(max_length=71)
     record_digest = models.CharField(max_length=71)
+    # Approved with changes: the JSON Patch, and the digest of what was shown; `digest` is that of what it made.
+    changes = models.JSONField(null=True, blank=True)
+    shown_digest = models.CharField(max_length=71, blank=True, default="")
     created_at = models.DateTimeField()
     withdrawn_at = models.DateTimeField(null=True, blank=True)
 
-    history = History(excluded_fields=["rationale", "reviewer_name"])
+    history = History(excluded_fields=["rationale", "reviewer_name", "changes"])
 
     class Meta:
         ordering = ["id"]
         constraints = [
-            # One standing vote a person: the database says so even if two requests race past every check.
+            # One standing vote a person on what would run: the database says so even if two requests race past every
+            # check. An amendment makes something else of it, about which everybody may say something once more.
             models.UniqueConstraint(
-                fields=["intent", "reviewer"], condition=Q(withdrawn_at__isnull=True), name="decision_once"
+                fields=["intent", "reviewer", "digest", "requirement_digest"],
+                condition=Q(withdrawn_at__isnull=True),
+                name="decision_once",
             ),
             models.CheckConstraint(condition=Q(vote__in=Vote.values), name="decision_vote_known"),
             models.CheckConstraint(condition=Q(vote=Vote.APPROVE) | ~Q(rationale=""), name="decision_reject_says_why"),
+            models.CheckConstraint(
+                condition=Q(changes__isnull=True, shown_digest="")
+                | (Q(vote=Vote.APPROVE, changes__isnull=False) & ~Q(shown_digest="") & ~Q(rationale="")),
+                name="decision_changes_say_why",
+            ),
         ]
         indexes = [
             # "Decided by me", and an auditor's list by reviewer.

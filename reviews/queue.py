@@ -28,7 +28,9 @@ def waiting_for(person: User) -> tuple[str, ...]:
     groups = groups_of_person(person)
     if not groups or not person.is_active:
         return ()
-    voted = Decision.objects.filter(intent=OuterRef("pk"), reviewer=person, withdrawn_at=None)
+    # What was said before an amendment was said about something else.
+    about_this = {"digest": OuterRef("digest"), "requirement_digest": OuterRef("requirement_digest")}
+    voted = Decision.objects.filter(intent=OuterRef("pk"), reviewer=person, withdrawn_at=None, **about_this)
     supported = Decision.objects.filter(intent=OuterRef("pk"), withdrawn_at=None)
     rows = (
         pending()
@@ -38,11 +40,11 @@ def waiting_for(person: User) -> tuple[str, ...]:
             named=ExpressionWrapper(~Q(canonical__contains=_ON_NOBODYS_BEHALF), output_field=BooleanField()),
             supported=Exists(supported),
         )
-        .values_list("pk", "requirement", "named", "supported")
+        .values_list("pk", "requirement", "named", "supported", "widened_by")
     )
-    candidates = [row for row in rows if groups.intersection(groups_of(row[1]))]
-    closed = _proposed_for(person, [pk for pk, _, named, _ in candidates if named])
-    closed |= _without_a_seat(person, [pk for pk, _, _, has_votes in candidates if has_votes])
+    candidates = [row for row in rows if groups.intersection(groups_of(row[1])) and person.pk not in row[4]]
+    closed = _proposed_for(person, [pk for pk, _, named, *_ in candidates if named])
+    closed |= _without_a_seat(person, [pk for pk, _, _, has_votes, _ in candidates if has_votes])
     return tuple(pk for pk, *_ in candidates if pk not in closed)
 
 

@@ -28,6 +28,7 @@ def represent(decision: Decision) -> dict[str, Any]:
         "vote": decision.vote,
         "reviewer": decision.reviewer_name,
         "rationale": decision.rationale,
-        "changes": None,
+        "changes": decision.changes,
+        "digest": decision.digest,
         "at": instant(decision.created_at),
     }

@@ -2,6 +2,7 @@
 
 from intents.models.activation import ActivationRequest, RequestState
 from intents.models.agents import Agent, AgentKey
+from intents.models.amendments import Amendment
 from intents.models.documents import ActionType, ActionTypeVersion, Policy, PolicyVersion
 from intents.models.executions import Execution, ExecutionState
 from intents.models.in_force import InForce
@@ -15,6 +16,7 @@ __all__ = [
     "ActivationRequest",
     "Agent",
     "AgentKey",
+    "Amendment",
     "Backtest",
     "BacktestDifference",
     "BacktestState",

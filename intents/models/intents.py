@@ -48,8 +48,9 @@ class RiskLevel(models.TextChoices):
 class Intent(models.Model):
     """One proposed action: who, which action, which payload, why, until when.
 
-    `canonical` is the RFC 8785 text of the canonical intent: what is rendered, hashed and executed. The columns beside
-    it that repeat a part of it exist for filters and ordering only; a claim checks that they still agree.
+    `canonical` is the RFC 8785 text of the canonical intent as it would run now: what is rendered, hashed and executed.
+    Where it was amended, the first amendment keeps the proposal. The columns beside it that repeat a part of it exist
+    for filters and ordering only; a claim checks that they still agree.
     """
 
     id = models.CharField(primary_key=True, max_length=40, editable=False)
@@ -87,6 +88,11 @@ class Intent(models.Model):
     risk_score = models.PositiveSmallIntegerField(default=0)
     risk_level = models.CharField(max_length=10, choices=RiskLevel)
     risk_reasons = models.JSONField(default=list)
+
+    # How often its payload was amended. What it was before stands in the amendments.
+    amendments = models.PositiveSmallIntegerField(default=0)
+    # Keys of the people who changed it, while it may reach further than the proposal: somebody else has to approve it.
+    widened_by = models.JSONField(default=list)
 
     supersedes = models.OneToOneField(
         "self", null=True, blank=True, on_delete=models.PROTECT, related_name="superseded_by"

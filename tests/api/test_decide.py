@@ -78,10 +78,29 @@ def test_vote_and_digest_are_required(intent: dict[str, Any], reviewer: Caller, 
     problem(reviewer.post(f"intents/{intent['id']}/decisions", body), 422, "invalid", f"/{missing}")
 
 
-def test_changes_are_refused_and_never_dropped(intent: dict[str, Any], reviewer: Caller) -> None:
-    body = approve(intent, changes=[{"op": "replace", "path": "/to", "value": "eve@example.com"}])
-    document = problem(reviewer.post(f"intents/{intent['id']}/decisions", body), 422, "invalid", "/changes")
-    assert "reject" in document["detail"]
+def test_an_approval_with_changes_shows_the_agent_what_would_run_and_what_it_proposed(
+    intent: dict[str, Any], reviewer: Caller, agent: Caller
+) -> None:
+    address = f"intents/{intent['id']}/decisions"
+    patch = [{"op": "replace", "path": "/to", "value": "eve@example.com"}]
+    changed = reviewer.post(address, approve(intent, changes=patch, rationale="She asked for it."))
+    assert changed.status_code == 201
+    read = agent.get(f"intents/{intent['id']}").json()
+    assert read == changed.json()
+    assert read["payload"] == {**intent["payload"], "to": "eve@example.com"}
+    assert read["proposal"] == {"payload": intent["payload"], "digest": intent["digest"]}
+    assert read["digest"] != intent["digest"]
+    assert read["decisions"][0]["changes"] == patch
+    # Nothing says that this change narrows, so that somebody else has to approve it.
+    assert (read["status"], read["requirement"]["received"]) == ("pending_approval", 0)
+
+
+@pytest.mark.parametrize("changes", ["x", {}, [], [{"op": "replace", "path": "/nowhere/at/all", "value": 1}]])
+def test_changes_that_are_none_are_refused_and_never_dropped(
+    intent: dict[str, Any], reviewer: Caller, changes: Any
+) -> None:
+    body = approve(intent, changes=changes, rationale="because")
+    problem(reviewer.post(f"intents/{intent['id']}/decisions", body), 422, "invalid", "/changes")
     assert not Decision.objects.exists()
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import jsonschema_rs
 
+from zehrava import narrowing
 from zehrava.policy.conditions import Condition, ConditionError, EvaluationError, Reads, check_json
 from zehrava.policy.document import read_template
 from zehrava.policy.errors import ActionTypeError, DocumentError
@@ -23,6 +24,7 @@ from zehrava.targets import TargetError, credentials_fault, destination, header_
 MAX_VIOLATIONS = 50
 MAX_RECORDS = 2**53 - 1
 MAX_TARGET = 500
+MAX_NARROWER = 50
 
 _PAYLOAD = frozenset({"payload"})
 _NAME = re.compile(r"[a-z0-9_]+(\.[a-z0-9_-]+)+")
@@ -35,7 +37,7 @@ _CURRENCY = re.compile(r"[A-Z]{3}")
 
 _KEYS = (
     "name", "title", "description", "schema", "derive", "executor", "http", "email", "noop", "safe_to_repeat",
-    "present",
+    "present", "narrower",
 )  # fmt: skip
 _LATER = frozenset({"command", "preconditions", "undo", "risk"})
 _SETTINGS = ("http", "email", "noop")
@@ -79,6 +81,7 @@ class ActionType:
         settings: the block named like the executor, or {}.
         safe_to_repeat: whether a second execution does no harm.
         presentation: ``{"title", "fields", "reversible"}`` as written, or None.
+        narrower: by the steps of a path in the payload, the change there that narrows; see ``zehrava.narrowing``.
     """
 
     name: str
@@ -91,6 +94,7 @@ class ActionType:
     settings: dict[str, Any]
     safe_to_repeat: bool
     presentation: dict[str, Any] | None
+    narrower: Mapping[tuple[str, ...], str] = field(default_factory=dict)
     _validator: Any = None
     _expressions: tuple[tuple[str, Condition], ...] = ()
     _reads: Reads = field(default_factory=lambda: Reads(()))
@@ -214,6 +218,7 @@ def _read_action_type(cls: type[ActionType], shape: Shape, text: str) -> ActionT
     executor, settings = _read_executor(shape, data)
     repeat = shape.boolean(data["safe_to_repeat"], "safe_to_repeat") if "safe_to_repeat" in data else False
     template = _read_present(shape, data["present"]) if "present" in data else None
+    narrower = _read_narrower(shape, data["narrower"]) if "narrower" in data else {}
     if shape.faults or name is None or title is None or description is None:
         return None
     digest = "sha256:" + hashlib.sha256(text.encode()).hexdigest()
@@ -228,6 +233,7 @@ def _read_action_type(cls: type[ActionType], shape: Shape, text: str) -> ActionT
         settings=settings,
         safe_to_repeat=bool(repeat),
         presentation=data.get("present"),
+        narrower=narrower,
         _validator=validator,
         _expressions=expressions,
         _reads=Reads(expression for _, expression in expressions),
@@ -418,6 +424,24 @@ def _read_present(shape: Shape, value: Any) -> Template | None:
     elif isinstance(reversible, str):
         shape.string(reversible, "present.reversible", most=500)
     return template
+
+
+def _read_narrower(shape: Shape, value: Any) -> dict[tuple[str, ...], str]:
+    if not isinstance(value, dict):
+        shape.fault("narrower", "must be a mapping of paths such as payload.amount to less, fewer or any")
+        return {}
+    if len(value) > MAX_NARROWER:
+        shape.fault("narrower", f"has at most {MAX_NARROWER} entries")
+    narrower: dict[tuple[str, ...], str] = {}
+    for text, how in value.items():
+        place = join("narrower", text)
+        path = narrowing.parse_path(text) if isinstance(text, str) else None
+        if path is None:
+            fault = "must be a path such as payload.amount or payload.lines.*.amount"
+            shape.faults.append(shape.document.fault_at_key(place, fault))
+        elif (chosen := shape.choice(how, place, narrowing.NARROWINGS)) is not None:
+            narrower[path] = chosen
+    return narrower
 
 
 def _read_field(shape: Shape, value: Any, path: str) -> None:

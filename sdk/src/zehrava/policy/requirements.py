@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,6 +85,26 @@ class Requirement:
             ),
         )
 
+    @classmethod
+    def read(cls, document: Mapping[str, Any]) -> Requirement:
+        """What ``document`` wrote; raises KeyError, TypeError or ValueError for anything else."""
+        known = {"all_of", "expires_in", "any_of", "in_order", "step_up", "rejections", "on_timeout", "escalate_to"}
+        if unknown := document.keys() - known - {"escalation"}:
+            raise ValueError(f"a requirement has no {', '.join(sorted(unknown))}")
+        return cls(
+            groups=_read_seats(document["all_of"]),
+            expires_in=document.get("expires_in"),
+            any_of=tuple(_read_seats(each) for each in document.get("any_of") or ()),
+            in_order=tuple(_read_seats(each) for each in document.get("in_order") or ()),
+            step_up=document.get("step_up", False),
+            rejections=document.get("rejections", 1),
+            escalate_to=_read_seats(document.get("escalate_to") or ()),
+            escalation=tuple(
+                Step(step["after"], step["do"], tuple(step.get("to") or ()))
+                for step in document.get("escalation") or ()
+            ),
+        )
+
     def document(self) -> dict[str, Any]:
         """As JSON: ``{"all_of": [{"group", "count"}], "expires_in"}``, and what else is asked for, only where it is."""
         document: dict[str, Any] = {"all_of": _seats(sorted(self.groups)), "expires_in": self.expires_in}
@@ -109,6 +129,10 @@ def _largest(seats: Iterable[Seat]) -> tuple[Seat, ...]:
     for group, count in seats:
         counts[group] = max(count, counts.get(group, 0))
     return tuple(sorted(counts.items()))
+
+
+def _read_seats(seats: Iterable[Mapping[str, Any]]) -> tuple[Seat, ...]:
+    return tuple((seat["group"], seat["count"]) for seat in seats)
 
 
 def _seats(seats: Iterable[Seat]) -> list[dict[str, Any]]:
