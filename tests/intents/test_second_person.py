@@ -1,11 +1,13 @@
 """Whether two people are needed is the portal's to say, not that of the shell somebody happens to have."""
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
 
+from audit import clock
 from audit.models import Event
 from intents import documents, second_person, sweeping
 from intents.models import Policy
@@ -63,6 +65,29 @@ def test_turning_it_off_is_a_step_of_its_own_that_the_ledger_keeps(settings: Any
     # On again, whatever the clock says.
     set_here(settings, True)
     second_person.record(by=ARRANGER)
+    set_here(settings, False)
+    assert second_person.takes_two()
+
+
+def test_a_clock_that_was_set_back_does_not_bring_an_older_word_back(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On, off, then on again two hours earlier by the clock: what was said last counts, not what reads as the latest."""
+    set_here(settings, True)
+    second_person.record(by=ARRANGER)
+    set_here(settings, False)
+    second_person.waive(by=ARRANGER, reason="why")
+    earlier = clock.now() - timedelta(hours=2)
+    monkeypatch.setattr(clock, "now", lambda: earlier)
+    set_here(settings, True)
+    assert second_person.record(by=ARRANGER)
+    # On and off and on: however often it is turned in that past.
+    set_here(settings, False)
+    assert second_person.takes_two()
+    second_person.waive(by=ARRANGER, reason="why")
+    assert not second_person.takes_two()
+    set_here(settings, True)
+    assert second_person.record(by=ARRANGER)
     set_here(settings, False)
     assert second_person.takes_two()
 
