@@ -22,7 +22,7 @@ from django.db import IntegrityError, transaction
 from audit import clock, ledger
 from audit.actors import Actor
 from audit.models import Event
-from intents import documents, recorded
+from intents import documents, recorded, second_person
 from intents.models import ActivationRequest, Policy, PolicyVersion, RequestState
 from intents.reasons import read_reason
 from intents.second_person import takes_two
@@ -200,6 +200,21 @@ def refuse(request: ActivationRequest, *, by: User, reason: str) -> ActivationRe
     if request.requested_by_id == by.pk:
         raise Problem("conflict", "You asked for this yourself: take it back instead.")
     return _settle(request, RequestState.REFUSED, by=Actor.person(by), person=by, answer=answer)
+
+
+@transaction.atomic
+def waive_second_person(*, by: Actor, reason: str) -> list[ActivationRequest]:
+    """Let one person change policies alone again, and settle what waits for a second one: it can be done directly now.
+
+    Returns what was settled. Raises what `second_person.waive` does.
+    """
+    second_person.waive(by=by, reason=reason)
+    waiting = ActivationRequest.objects.filter(state=RequestState.OPEN).order_by("policy_id")
+    related = waiting.select_related("policy", "version", "instead_of")
+    return [
+        _settle(_locked_request(request), RequestState.WITHDRAWN, by=by, person=None, facts={"waived": True})
+        for request in related
+    ]
 
 
 # --- one row -------------------------------------------------------------------------------------------------------

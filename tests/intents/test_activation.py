@@ -5,12 +5,13 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.core.management import call_command
 from django.db import IntegrityError, transaction
 
 from audit import clock
 from audit.actors import Actor
 from audit.models import Event
-from intents import activation, documents
+from intents import activation, documents, second_person
 from intents.models import ActionTypeVersion, ActivationRequest, Policy, PolicyVersion, RequestState
 from tests.factories import ARRANGER, make_intent, make_user
 from zehrava import canonical
@@ -179,6 +180,23 @@ def test_a_request_that_something_overtook_cannot_be_confirmed(paul: User, petra
     activation.confirm(anew, by=paul, digest=version.digest)
     assert in_force() == 2
     assert list(ActivationRequest.objects.values_list("state", flat=True)) == ["confirmed", "withdrawn"]
+
+
+def test_nothing_waits_for_a_second_person_once_one_is_enough(
+    paul: User, petra: User, settings: Any, capsys: Any
+) -> None:
+    second_person.record(by=ARRANGER)
+    asked = activation.ask_from_server(draft(), by=ARRANGER, reason="loaded")
+    settings.ZEHRAVA_POLICY_SECOND_PERSON = False
+    call_command("second_person", "--off", "--reason", "one person now", "--json")
+    told = json.loads(capsys.readouterr().out)
+    assert told["withdrawn"] == [{"policy": "refunds", "version": 2}]
+    asked.refresh_from_db()
+    assert (asked.state, asked.settled_by) == ("withdrawn", None)
+    assert in_force() == 1
+    assert activation.open_request(asked.policy) is None
+    event = Event.objects.filter(type="policy.activation_withdrawn").get()
+    assert json.loads(event.line)["facts"]["waived"] is True
 
 
 def test_one_request_waits_at_a_time(paul: User, petra: User) -> None:
