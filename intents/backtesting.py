@@ -94,7 +94,8 @@ def request(version: PolicyVersion, *, days: int, by: Actor, user: User | None) 
 def _beside(rules: in_force.Rules, policy: Policy) -> dict[str, Any]:
     """Everything else that counts now, so that a run which is taken up again says the same."""
     others = {name: key for name, key in rules.policy_versions.items() if name != policy.name}
-    unreadable = {name: why for name, why in rules.unreadable_policies.items() if name != policy.name}
+    lost = rules.unreadable_policies.items()
+    unreadable = {name: each.document() for name, each in lost if name != policy.name}
     return {"policies": others, "unreadable": unreadable, "default": rules.policies.default}
 
 

@@ -14,6 +14,7 @@ from audit import clock, ledger
 from audit.actors import Actor
 from intents import executors, in_force, recorded, second_person, shadowing
 from intents.models import ActionType, ActionTypeVersion, Policy, PolicyVersion
+from intents.outlines import outline
 from zehrava import action_types, canonical, ids, policy
 from zehrava.action_types import ActionTypeError
 from zehrava.policy import strict_yaml
@@ -53,7 +54,9 @@ def save_policy(text: str, *, by: Actor, user: User | None, activate: bool = Tru
     """
     parsed = parse_policy(text)
     stored = _find_or_create(Policy(id=ids.new("pol", at=clock.now()), name=parsed.name), by=by)
-    version = _newest_or_next(stored, PolicyVersion(policy=stored, **_contents(text, user)), by=by)
+    version = _newest_or_next(
+        stored, PolicyVersion(policy=stored, outline=outline(parsed), **_contents(text, user)), by=by
+    )
     if activate:
         activate_version(version, by=by)
     return version

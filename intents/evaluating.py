@@ -23,6 +23,7 @@ from intents.in_force import AgentInForce, Snapshot
 from intents.judging import Judgement
 from intents.models import Agent, PolicyVersion
 from intents.models.agents import AGENT_NAME, STANDARD_TIER, validate_labels
+from intents.outlines import Unreadable
 from intents.proposals import Proposal, invalid
 from zehrava import canonical, durations
 from zehrava.policy import PolicyError, PolicySet
@@ -39,7 +40,7 @@ class _Bench:
     """What a proposal is tried on."""
 
     policies: PolicySet
-    unreadable: Mapping[str, str]
+    unreadable: Mapping[str, Unreadable]
     agent: Mapping[str, Any]
     usage: Mapping[str, Any]
     now: datetime

@@ -18,6 +18,7 @@ from django.db.models import Q
 
 from intents.judging import SAID, Judgement, facts_of, joined, judge
 from intents.models import Intent, PolicyVersion
+from intents.outlines import read_all
 from zehrava import canonical
 from zehrava.policy import ASK, Policy, PolicyError, PolicySet, parse_policy
 
@@ -81,7 +82,7 @@ def _explain(intent: Intent, inputs: Mapping[str, Any]) -> Explanation:
         PolicySet(policies, default=inputs.get("default", ASK)),
         facts_of(intent),
         usage=inputs.get("usage"),
-        unreadable=inputs.get("unreadable"),
+        unreadable=read_all(inputs.get("unreadable")),
     )
     return Explanation(judgement, _with_bounds(judgement.said.trace, policies), tuple(_differing(judgement, intent)))
 

@@ -18,11 +18,12 @@ from django.conf import settings
 from django.db import connection
 
 from audit.actors import Actor
-from intents import recorded
+from intents import outlines, recorded
 from intents.models import ActionType as ActionTypeRow
 from intents.models import ActionTypeVersion, Agent, AgentKey, InForce, PolicyVersion
 from intents.models import Policy as PolicyRow
 from intents.models.agents import STANDARD_TIER
+from intents.outlines import Unreadable
 from intents.recorded import Recorded
 from zehrava.action_types import ActionType
 from zehrava.policy import Policy, PolicySet, parse_policy
@@ -72,7 +73,7 @@ class Shadow:
     version_id: int
     namespace: str
     policies: PolicySet
-    unreadable: Mapping[str, str]
+    unreadable: Mapping[str, Unreadable]
 
     def __str__(self) -> str:
         return f"{self.name} v{self.number}"
@@ -88,7 +89,7 @@ class Rules:
     policies: PolicySet
     policy_versions: Mapping[str, int]
     action_types: Mapping[str, tuple[int, ActionType]]
-    unreadable_policies: Mapping[str, str]
+    unreadable_policies: Mapping[str, Unreadable]
     unreadable_action_types: Mapping[str, str]
     shadows: tuple[Shadow, ...] = ()
 
@@ -166,6 +167,7 @@ def _version_and_time() -> tuple[int, datetime]:
 
 def _load(version: int) -> Rules:
     policies, unreadable_policies = _documents(PolicyRow, _read_policy)
+    lost = _with_outlines(unreadable_policies)
     action_types, unreadable_action_types = _documents(ActionTypeRow, _read_action_type)
     active = PolicySet([parsed for _, parsed in policies.values()], default=settings.ZEHRAVA_DEFAULT_EFFECT)
     return Rules(
@@ -174,9 +176,9 @@ def _load(version: int) -> Rules:
         policies=active,
         policy_versions={name: stored.pk for name, (stored, _) in policies.items()},
         action_types={name: (stored.pk, parsed) for name, (stored, parsed) in action_types.items()},
-        unreadable_policies=unreadable_policies,
+        unreadable_policies=lost,
         unreadable_action_types=unreadable_action_types,
-        shadows=_shadows(active, unreadable_policies),
+        shadows=_shadows(active, lost),
     )
 
 
@@ -236,7 +238,26 @@ def _is_replaced(model: type[Stored], name: str, rows: list[Stored]) -> bool:
     return any(each.covered for each in recorded.ever(model, id=named[0], active_id__isnull=False))
 
 
-def _shadows(active: PolicySet, unreadable: Mapping[str, str]) -> tuple[Shadow, ...]:
+def _with_outlines(unreadable: Mapping[str, str]) -> dict[str, Unreadable]:
+    """What each of these policies could ask, by the history of the version that the ledger has in force, and of the one
+    that its row points at: whichever was altered, the other still counts."""
+    if not unreadable:
+        return {}
+    rows = dict(PolicyRow.objects.filter(name__in=unreadable).values_list("name", "active_id"))
+    pointed: dict[str, set[Any]] = {name: {rows.get(name)} for name in unreadable}
+    for said in recorded.newest(PolicyRow).values():
+        if said.values["name"] in pointed:
+            pointed[said.values["name"]].add(said.values["active_id"])
+    wanted = set().union(*pointed.values()) - {None}
+    versions = recorded.newest(PolicyVersion, wanted) if wanted else {}
+    kept = {key: said.values["outline"] for key, said in versions.items() if said.covered}
+    return {
+        name: Unreadable(reason, outlines.joined(kept.get(key) for key in pointed[name]))
+        for name, reason in unreadable.items()
+    }
+
+
+def _shadows(active: PolicySet, unreadable: Mapping[str, Unreadable]) -> tuple[Shadow, ...]:
     """What is in shadow. A version that cannot be used is left out: it has no say, so that nothing hangs on it."""
     rows = list(PolicyRow.objects.filter(shadow__isnull=False).select_related("shadow"))
     if not rows:

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from intents.models import Agent, Intent
+from intents.outlines import Unreadable
 from zehrava.policy import ALLOW, ASK, PolicySet, Verdict
 from zehrava.policy.limits import Use
 from zehrava.policy.requirements import Requirement
@@ -71,12 +72,12 @@ def judge(
     facts: Facts,
     *,
     usage: Mapping[str, Any] | None = None,
-    unreadable: Mapping[str, str] | None = None,
+    unreadable: Mapping[str, Unreadable] | None = None,
 ) -> Judgement:
     """What these policies say of these facts; never raises, for whatever goes wrong is an ask (promise 1).
 
     `usage` is what is used of each limit in `uses` of an earlier judgement without it; a rule with limits asks until
-    then. `unreadable` names policies that are in force and cannot be read, and why.
+    then. `unreadable` are policies that are in force and cannot be read, by name: they ask whom they could have asked.
     """
     said = policies.evaluate(
         action=facts.action,
@@ -101,16 +102,15 @@ def judge(
         "rule": said.rule,
         "reason": said.reason,
     }
-    requirement = said.requirement
-    for doubt in _doubts(facts, unreadable or {}, by_default=said.effect == ALLOW and said.rule == DEFAULT_RULE):
+    unreadable = unreadable or {}
+    for doubt in _doubts(facts, unreadable, by_default=said.effect == ALLOW and said.rule == DEFAULT_RULE):
         if verdict["effect"] == ALLOW:
-            verdict["effect"], requirement = ASK, ONE_REVIEWER
+            verdict["effect"] = ASK
         if verdict["effect"] == ASK:
             verdict["reason"] = f"{verdict['reason']}; {doubt}" if verdict["reason"] else doubt
-    asks = verdict["effect"] == ASK
     return Judgement(
         verdict=verdict,
-        requirement=_without_expiry(requirement) if asks else None,
+        requirement=_asked(said, unreadable, facts.action) if verdict["effect"] == ASK else None,
         expires_in=(said.requirement or {}).get("expires_in"),
         uses=said.limits if verdict["effect"] == said.effect else _uncounted(said.limits),
         consulted=said.consulted,
@@ -124,7 +124,7 @@ def inputs(
     judgement: Judgement,
     *,
     usage: Mapping[str, Any] | None = None,
-    unreadable: Mapping[str, str] | None = None,
+    unreadable: Mapping[str, Unreadable] | None = None,
 ) -> dict[str, Any]:
     """What a verdict was worked out from and no other column keeps, as JSON: `facts_of` and `explaining` read it."""
     kept: dict[str, Any] = {"agent": dict(facts.agent), "policies": dict(judgement.consulted)}
@@ -135,7 +135,7 @@ def inputs(
     if facts.doubts:
         kept["doubts"] = list(facts.doubts)
     if unreadable:
-        kept["unreadable"] = dict(unreadable)
+        kept["unreadable"] = {name: each.document() for name, each in unreadable.items()}
     if policies.default != ASK:
         kept["default"] = policies.default
     return kept
@@ -189,18 +189,25 @@ def attributes_of(agent: Agent) -> dict[str, Any]:
     }
 
 
-def _doubts(facts: Facts, unreadable: Mapping[str, str], *, by_default: bool) -> list[str]:
+def _asked(said: Verdict, unreadable: Mapping[str, Unreadable], action: str) -> dict[str, Any]:
+    """Everybody whom what can be read asks, and whom what cannot be read could have asked; somebody in any case."""
+    parts = [said.requirement, *(unreadable[name].asks(action) for name in sorted(unreadable))]
+    asked = [Requirement.read(part) for part in parts if part is not None]
+    return _without_expiry(Requirement.join(asked).document() if asked else ONE_REVIEWER)
+
+
+def _doubts(facts: Facts, unreadable: Mapping[str, Unreadable], *, by_default: bool) -> list[str]:
     """Why an allow may not stand (promise 1): a person has to look."""
-    doubts = [f"policy {name} is in force but cannot be read: {reason}" for name, reason in sorted(unreadable.items())]
+    doubts = [f"policy {name} is in force but cannot be read: {unreadable[name].reason}" for name in sorted(unreadable)]
     doubts += facts.doubts
     if by_default and not facts.registered:
         doubts.append("no default allows an action without an action type")
     return doubts
 
 
-def _without_expiry(requirement: Mapping[str, Any] | None) -> dict[str, Any]:
+def _without_expiry(requirement: Mapping[str, Any]) -> dict[str, Any]:
     # The intent's own deadline is what counts; everything else that was asked for is kept.
-    return {name: value for name, value in (requirement or ONE_REVIEWER).items() if name != "expires_in"}
+    return {name: value for name, value in requirement.items() if name != "expires_in"}
 
 
 def _uncounted(uses: tuple[Use, ...]) -> tuple[Use, ...]:

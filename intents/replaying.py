@@ -13,6 +13,7 @@ from typing import Any
 from intents import integrity, proving
 from intents.judging import Judgement, attributes_of, facts_of, joined, judge
 from intents.models import Agent, Backtest, BacktestDifference, Change, Intent, PolicyVersion, Status
+from intents.outlines import Unreadable, read_all
 from zehrava import canonical
 from zehrava.policy import Policy, PolicySet, parse_policy
 from zehrava.policy.limits import Meter
@@ -51,7 +52,7 @@ class Replay:
         "verdict",
     )
 
-    def __init__(self, backtest: Backtest, policies: PolicySet, unreadable: dict[str, str]) -> None:
+    def __init__(self, backtest: Backtest, policies: PolicySet, unreadable: dict[str, Unreadable]) -> None:
         self._backtest = backtest
         self._policies = policies
         self._unreadable = unreadable
@@ -74,7 +75,7 @@ class Replay:
         Raises Unusable where the version cannot be read. Another policy that cannot be read any more lets nothing
         pass, as in force.
         """
-        unreadable = dict(backtest.beside["unreadable"])
+        unreadable = read_all(backtest.beside["unreadable"])
         try:
             policies = [_parsed(backtest.version)]
         except ValueError as error:
@@ -84,7 +85,7 @@ class Replay:
             try:
                 policies.append(_parsed(version))
             except ValueError as error:
-                unreadable[version.policy.name] = str(error)
+                unreadable[version.policy.name] = Unreadable(str(error), version.outline)
         return cls(backtest, PolicySet(policies, default=backtest.beside["default"]), unreadable)
 
     def restart(self, summary: dict[str, Any]) -> None:

@@ -53,6 +53,8 @@ class Policy(Document):
 
 
 class PolicyVersion(DocumentVersion):
+    # What it covers and asks at most, see `intents.outlines`; null for versions from before that was kept.
+    outline = models.JSONField(null=True, editable=False)
     policy = models.ForeignKey(Policy, on_delete=models.PROTECT, related_name="versions")
 
     history = History(excluded_fields=["text"])

@@ -72,7 +72,7 @@ def test_turning_it_off_is_a_step_of_its_own_that_the_ledger_keeps(settings: Any
 def test_a_clock_that_was_set_back_does_not_bring_an_older_word_back(
     settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On, off, then on again two hours earlier by the clock: what was said last counts, not what reads as the latest."""
+    """On, off, then on again two hours earlier by the clock: what was said last counts."""
     set_here(settings, True)
     second_person.record(by=ARRANGER)
     set_here(settings, False)
