@@ -28,6 +28,7 @@ from audit.canonical_rows import instant
 from audit.comparing import BATCH, Finding
 from audit.models import Event
 from intents import documents, doorbell, in_force, lifecycle
+from intents.giving_way import GivingWay
 from intents.models import Backtest, BacktestDifference, BacktestState, Intent, Policy, PolicyVersion
 from intents.models.proving import LIVE
 from intents.replaying import Replay, Unusable
@@ -185,7 +186,13 @@ def _replay(backtest: Backtest) -> bool:
     """Judge what is left, chunk by chunk. Returns False where the backtest was cancelled or is another worker's."""
     keeper = _Keeper(backtest)
     replay = Replay.of(backtest)
-    replay.between = keeper.keep
+    give_way = GivingWay(between=keeper.keep)
+
+    def between() -> None:
+        keeper.keep()
+        give_way()
+
+    replay.between = between
     if backtest.total is None:
         backtest.total = intents_of(backtest).count()
     if backtest.cursor and replay.counts:

@@ -191,6 +191,8 @@ def attributes_of(agent: Agent) -> dict[str, Any]:
 
 def _asked(said: Verdict, unreadable: Mapping[str, Unreadable], action: str) -> dict[str, Any]:
     """Everybody whom what can be read asks, and whom what cannot be read could have asked; somebody in any case."""
+    if not unreadable:
+        return _without_expiry(said.requirement or ONE_REVIEWER)
     parts = [said.requirement, *(unreadable[name].asks(action) for name in sorted(unreadable))]
     asked = [Requirement.read(part) for part in parts if part is not None]
     return _without_expiry(Requirement.join(asked).document() if asked else ONE_REVIEWER)

@@ -17,6 +17,7 @@ from django.db.models.functions import Coalesce, Now
 from audit import clock
 from audit.actors import Actor
 from intents import backtesting, doorbell, integrity, lifecycle, limit_keeping, second_person, shadowing
+from intents.giving_way import GivingWay
 from intents.models import Execution, ExecutionMode, ExecutionState, IdempotencyKey, Intent, Status
 
 logger = logging.getLogger(__name__)
@@ -48,12 +49,13 @@ def _record_settings() -> None:
 
 
 def _each(ids: list[str], move: Callable[[str], bool]) -> int:
-    moved = 0
+    moved, give_way = 0, GivingWay()
     for row_id in ids:
         try:
             moved += move(row_id)
         except Exception:
             logger.exception("%s could not be swept; the next sweep tries again", row_id)
+        give_way()
     return moved
 
 

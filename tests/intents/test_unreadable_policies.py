@@ -1,4 +1,4 @@
-"""A policy in force that cannot be read asks everybody whom it could have asked: who breaks it makes nothing lenient."""
+"""A policy in force that cannot be read asks everybody whom it could have asked: breaking it makes nothing lenient."""
 
 from typing import Any
 
