@@ -2,7 +2,7 @@
 
 The compiler crashes the process on very long or deep input and accepts unknown names, and the library walks over maps
 in random order. So the text is tokenised here first, bounded, its names checked, and every walk is made to go
-through ``members``, which orders the keys of a map.
+through ``members``, which orders the keys of a map; what is added passes ``addend``, which refuses one.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from typing import Any
 import cel
 
 from .costs import pattern_cost
-from .expressions import WALKS, Node, Path, Walk, parse
-from .functions import FUNCTIONS, amount, members
+from .expressions import WALKS, Binary, Call, Index, MapOf, Member, Node, Path, Ternary, Walk, parse
+from .functions import FUNCTIONS, addend, amount, members
 from .functions.constants import check_calls
 from .operands import operands
 from .shortcuts import Shortcut, shortcut
@@ -32,6 +32,7 @@ MAX_REPETITIONS = 64
 POLICY_VARIABLES = frozenset({"payload", "intent", "agent", "context", "usage", "now"})
 
 _WALK = "members__"
+_ADDEND = "addend__"
 _TYPE_NAMES = frozenset({"bool", "int", "uint", "double", "string", "bytes", "list", "map", "null_type"})
 _OPERATORS = frozenset(
     [
@@ -127,10 +128,12 @@ class Draft:
         self.variables = variables
         tokens = tokenise(source)
         reader = _Reader(source, tokens, variables)
-        self._rewritten = reader.rewrite()
+        reader.read()
         self._reads = frozenset(reader.reads)
         self._patterns = tuple(reader.patterns)
         self.tree = parse(source, tokens)  # before the compiler: it says in words what is wrong
+        reader.guard_addends(self.tree)
+        self._rewritten = reader.rewritten()
         check_calls(self.tree)
         self._products = products(self.tree)
 
@@ -316,7 +319,7 @@ class Reads:
         return Surroundings(values, self.members)
 
 
-_ENVIRONMENT_FUNCTIONS: dict[str, Callable[..., Any]] = {**FUNCTIONS, _WALK: members}
+_ENVIRONMENT_FUNCTIONS: dict[str, Callable[..., Any]] = {**FUNCTIONS, _WALK: members, _ADDEND: addend}
 
 
 class _Reader:
@@ -351,7 +354,8 @@ class _Reader:
             raise ConditionError(f"not a condition: {token.text!r} at character {token.at + 1} is never closed")
         return pairs
 
-    def rewrite(self) -> str:
+    def read(self) -> None:
+        """Go through the tokens once. Raises ConditionError."""
         index = 0
         while index < len(self.tokens):
             token = self.tokens[index]
@@ -364,7 +368,13 @@ class _Reader:
             elif token.text == "." and not self._ends_operand(index - 1):
                 raise ConditionError(f"not a condition: '.' at character {token.at + 1} follows nothing")
             index += 1
-        return self._apply()
+
+    def guard_addends(self, tree: Node) -> None:
+        """``a + b`` becomes ``a + addend__(b)`` where nothing says that ``b`` is no map."""
+        for node in tree.walk():
+            if isinstance(node, Binary) and node.op == "+" and _may_be_a_map(node.right):
+                self.inserts.append((node.right.start, 0, f"{_ADDEND}("))
+                self.inserts.append((node.right.end, 1, ")"))
 
     def _text(self, index: int) -> str:
         return self.tokens[index].text if 0 <= index < len(self.tokens) else ""
@@ -476,13 +486,21 @@ class _Reader:
             raise ConditionError(f"amount({literal.text[:80]}): {error}") from None
         self.folds.append((self.tokens[index].at, self.tokens[index + 3].at + 1, f'"{folded}"'))
 
-    def _apply(self) -> str:
+    def rewritten(self) -> str:
+        """The condition as the compiler gets it."""
         edits = [(at, order, at, text) for at, order, text in self.inserts]
         edits += [(start, 2, end, text) for start, end, text in self.folds]
         text = self.source
         for start, _, end, replacement in sorted(edits, reverse=True):
             text = text[:start] + replacement + text[end:]
         return text
+
+
+def _may_be_a_map(node: Node) -> bool:
+    """Everything else gives text, a number, a truth, a time or a list."""
+    if isinstance(node, Call):
+        return node.name == "dyn"
+    return isinstance(node, Path | Member | Index | Ternary | MapOf)
 
 
 def _check_pattern(literal: Token) -> None:

@@ -9,7 +9,7 @@ from ..globs import glob
 from .addresses import domain, in_cidr, url_host
 from .amounts import FRACTION_DIGITS, INTEGER_DIGITS, amount, amount_sum, amount_times, money
 from .terms import contains_term
-from .texts import json_size, length, members
+from .texts import addend, json_size, length, members
 from .times import in_hours, on_dates, on_days, weekday
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
@@ -34,6 +34,7 @@ __all__ = [
     "FRACTION_DIGITS",
     "FUNCTIONS",
     "INTEGER_DIGITS",
+    "addend",
     "amount",
     "amount_sum",
     "amount_times",

@@ -43,3 +43,16 @@ def members(value: Any) -> list[Any]:
     if isinstance(value, list):
         return value
     raise TypeError("only a list or a map can be walked over")
+
+
+def addend(value: Any) -> Any:
+    """What ``+`` may add: anything but a map.
+
+    To a list the library adds the keys of a map in random order, and its members then differ from process to process.
+
+    Raises:
+        TypeError: for a map.
+    """
+    if isinstance(value, dict):
+        raise TypeError("a map cannot be added to anything")
+    return value
