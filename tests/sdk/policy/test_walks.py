@@ -141,3 +141,42 @@ def test_rounds_over_lists_written_out_are_counted_for_each_element() -> None:
     assert holds(condition, {"l": list(range(50))}) is False
     with pytest.raises(EvaluationError, match="steps"):
         holds(condition, {"l": list(range(25_000))})
+
+
+@pytest.mark.parametrize(
+    ("condition", "payload"),
+    [
+        ("payload.l.exists(x, x == -1 - {n})", {"l": list(range(20_000))}),
+        ("payload.l.exists(x, x == -{n}1)", {"l": list(range(20_000))}),
+        ("payload.l.exists(x, x.a.exists(y, y == -{n}1))", {"l": [{"a": [1, 2, 3]}] * 6_000}),
+        ('"z{n}" in payload.l', {"l": ["a"] * 50_000}),
+        ('contains_term(payload.t, ["zz{n}"])', {"t": "ab cd " * 20_000}),
+        ('payload.l.exists(x, contains_term(x, ["zz{n}"]))', {"l": ["ab cd " * 200] * 100}),
+        ("json_size(payload) == {n}", {"l": list(range(20_000))}),
+        ('!(has(payload.q) || payload.l.all(x, x == "{n}"))', {"l": ["a"] * 20_000}),
+    ],
+)
+def test_a_thousand_conditions_that_need_no_cel_are_bounded_as_well(condition: str, payload: dict[str, object]) -> None:
+    """What is decided without CEL goes through lists and texts, too: together a thousand rules would take seconds."""
+
+    def said(rules: int) -> Verdict:
+        document = {
+            "name": "p",
+            "match": {"actions": ["*"]},
+            "rules": [
+                {"id": f"r{number}", "when": condition.replace("{n}", str(number)), "effect": "allow"}
+                for number in range(rules)
+            ],
+            "default": "allow",
+        }
+        policies = PolicySet.parse(json.dumps(document))
+        return policies.evaluate(action="a.b", payload=payload, agent={"name": "a"}, now=NOW)
+
+    assert said(2).effect == "allow"
+    verdict = said(1_000)
+    assert verdict.effect == "require_approval"
+    assert "the intent is too large" in verdict.reason
+    failed = [entry["rule"] for entry in verdict.trace if entry["held"] == "error"]
+    assert failed[0] == verdict.rule
+    # Where it ends follows from the intent alone.
+    assert said(1_000).rule == verdict.rule

@@ -24,7 +24,7 @@ from .functions.constants import check_calls
 from .operands import operands
 from .shortcuts import Shortcut, shortcut
 from .tokens import CONSTANTS, MAX_DEPTH, ConditionError, Token, compile_cel, literal_value, tokenise
-from .walks import MAX_READ, MAX_STEPS, WALKED, Product, products, weight
+from .walks import CHARACTERS, MAX_READ, MAX_STEPS, WALKED, Cost, Product, costs, products, weight
 
 MAX_PATTERN = 200
 MAX_REPETITIONS = 64
@@ -157,7 +157,14 @@ class Draft:
         if self._rewritten != self.source:
             program = compile_cel(self._rewritten)
         return Condition(
-            self.source, self._reads, self.tree, self.variables, program, shortcut(self.tree), self._products
+            self.source,
+            self._reads,
+            self.tree,
+            self.variables,
+            program,
+            shortcut(self.tree),
+            self._products,
+            costs(self.tree),
         )
 
 
@@ -169,6 +176,7 @@ class Condition:
         reads: the members it reads, as (variable, member or None for all of it).
         tree: how it is built.
         variables: the names it may read.
+        costs: what grows with what an agent sends, besides what CEL is given to read.
     """
 
     source: str
@@ -178,6 +186,7 @@ class Condition:
     program: Any = field(repr=False, compare=False)
     _shortcut: Shortcut | None = field(repr=False, compare=False)
     _products: tuple[Product, ...] = field(repr=False, compare=False)
+    costs: tuple[Cost, ...] = field(repr=False, compare=False)
 
     @classmethod
     def parse(cls, source: str, *, variables: frozenset[str] = POLICY_VARIABLES) -> Condition:
@@ -193,7 +202,7 @@ class Condition:
 
     @property
     def shortcut(self) -> Shortcut | None:
-        """What may decide it without CEL."""
+        """What may decide it without CEL; ask it only once ``costs`` are spent."""
         return self._shortcut
 
     @cached_property
@@ -220,6 +229,7 @@ class Condition:
         Raises:
             EvaluationError: when it gives nothing.
         """
+        surroundings.spend(self.costs)
         surroundings.read(self.reads, self._rounds)
         for product in self._products:
             if product.steps(surroundings.values) > MAX_STEPS:
@@ -238,6 +248,7 @@ class Condition:
             EvaluationError: when it cannot be said, also when the result is neither true nor false.
         """
         if self._shortcut is not None:
+            surroundings.spend(self.costs)
             said = self._shortcut(surroundings.values)
             if said is not None:
                 return said
@@ -256,7 +267,7 @@ class Surroundings:
         self.values = values
         self._members = members
         self._context: Any = None
-        self._weights: dict[tuple[str, str | None], int] = {}
+        self._weights: dict[tuple[tuple[str, str | None], int], int] = {}
         self._left = MAX_READ
 
     def again(self) -> Surroundings:
@@ -273,13 +284,31 @@ class Surroundings:
             EvaluationError: when all conditions together read too much of one intent.
         """
         for member in members:
-            cost = self._weights.get(member)
-            if cost is None:
-                value = self.values.get(member[0])
-                if member[1] is not None and type(value) is dict:
-                    value = value.get(member[1])
-                cost = self._weights[member] = weight(value)
-            self._left -= cost * rounds
+            self._left -= self._weight(member, CHARACTERS) * rounds
+        self._refuse_too_much()
+
+    def spend(self, costs: Iterable[Cost]) -> None:
+        """Account for what a condition goes through, whoever evaluates it, before it does.
+
+        Raises:
+            EvaluationError: when all conditions together read too much of one intent.
+        """
+        for cost in costs:
+            # What a loop names lies in a list that is accounted for itself.
+            if cost.member[0] in self.values:
+                self._left -= self._weight(cost.member, cost.characters) * cost.times // cost.of
+        self._refuse_too_much()
+
+    def _weight(self, member: tuple[str, str | None], characters: int) -> int:
+        known = self._weights.get((member, characters))
+        if known is None:
+            value = self.values.get(member[0])
+            if member[1] is not None and type(value) is dict:
+                value = value.get(member[1])
+            known = self._weights[member, characters] = weight(value, characters)
+        return known
+
+    def _refuse_too_much(self) -> None:
         if self._left < 0:
             raise EvaluationError(f"the intent is too large: its conditions would read more than {MAX_READ} values")
 

@@ -37,10 +37,13 @@ class Prepared(NamedTuple):
 
     @classmethod
     def of(cls, policy: Policy) -> Prepared:
-        rules = tuple(
-            (rule, rule.condition, rule.condition.shortcut if rule.condition else None) for rule in policy.rules
-        )
-        return cls(policy, rules, policy.reads_usage)
+        # What costs in proportion to the intent is accounted for by the condition itself.
+        rules = []
+        for rule in policy.rules:
+            condition = rule.condition
+            free = condition.shortcut if condition is not None and not condition.costs else None
+            rules.append((rule, condition, free))
+        return cls(policy, tuple(rules), policy.reads_usage)
 
 
 def decide(prepared: Prepared, surroundings: Surroundings, usage: Mapping[str, Any] | None) -> Said:

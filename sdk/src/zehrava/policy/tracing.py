@@ -88,6 +88,7 @@ class Trace:
         return value, {"expression": source, "value": shown(value, part.tree)}
 
     def _value(self, part: Condition) -> Any:
+        self._aside.spend(part.costs)
         with suppress(LookupError):
             return found(part.tree, self._surroundings.values)
         if part.shortcut is not None and (said := part.shortcut(self._surroundings.values)) is not None:

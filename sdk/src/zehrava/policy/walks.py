@@ -11,18 +11,66 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .expressions import Call, ListOf, Node, Path, Walk
+from .expressions import Binary, Call, Has, ListOf, Node, Path, Walk
 from .functions import FUNCTIONS
 from .tokens import ConditionError
 
 MAX_STEPS = 200_000
-MAX_READ = 1_000_000  # values that CEL is given of one intent, over all conditions
+MAX_READ = 1_000_000  # values that are read of one intent, over all conditions
 WALKED = 4  # what is walked over costs so much more
 MAX_WRITTEN = 64  # how often walks over lists written out may multiply one another
 
-_CHARACTERS = 64  # of a text are read in the time that one more value takes
+CHARACTERS = 64  # of a text are read in the time that one more value takes
 _CALLED = 8  # the same for a text that one of our own functions reads
 _FREE = 8  # values are read as fast as one, so that what is in proportion to the list is never refused
+
+
+# What some functions cost: how many characters of a text they read in one step, and steps for each value.
+_DEAR = {"contains_term": (4, 1), "json_size": (CHARACTERS, 4)}
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What is in proportion to the size of ``member``, a variable or a member of one: ``times`` its weight, divided by
+    ``of``, where so many ``characters`` of a text weigh as much as one more value."""
+
+    member: tuple[str, str | None]
+    characters: int
+    times: int
+    of: int = 1
+
+
+def costs(tree: Node) -> tuple[Cost, ...]:
+    """What ``tree`` costs besides what CEL is given to read; mostly nothing.
+
+    Lists and texts may be as long as a payload is, and a thousand conditions may go through them.
+    """
+    return tuple(_costs(tree))
+
+
+def _costs(node: Node) -> Iterator[Cost]:
+    if isinstance(node, Walk):
+        yield from _costs(node.over)
+        body = list(node.body.walk())
+        called = [each.name for each in body if isinstance(each, Call)]
+        characters = min(_DEAR[name][0] if name in _DEAR else _CALLED for name in called) if called else CHARACTERS
+        each_time = max(1, sum(isinstance(each, Binary | Call | Has | Walk) for each in body))
+        dearest = max((_DEAR[name][1] for name in called if name in _DEAR), default=1)
+        yield from _of(node.over, characters, each_time * dearest, 2)
+        return
+    if isinstance(node, Binary) and node.op == "in":
+        yield from _of(node.right, CHARACTERS, 1, 4)
+    elif isinstance(node, Call) and node.name in _DEAR:
+        for argument in node.args:
+            yield from _of(argument, *_DEAR[node.name])
+    for child in node.children:
+        yield from _costs(child)
+
+
+def _of(node: Node, characters: int, times: int, of: int = 1) -> Iterator[Cost]:
+    for path in node.walk():
+        if isinstance(path, Path):
+            yield Cost((path.root, path.steps[0] if path.steps else None), characters, times, of)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +128,7 @@ def products(tree: Node) -> tuple[Product, ...]:
             for node in call.walk()
         }
         read = tuple(
-            (node, _CALLED if id(node) in called else _CHARACTERS)
+            (node, _CALLED if id(node) in called else CHARACTERS)
             for node in walk.body.walk()
             if isinstance(node, Path) and node.root not in loops
         )
@@ -135,7 +183,7 @@ def _members(value: Any) -> int:
     return len(value) if isinstance(value, dict | list) else 1
 
 
-def weight(value: Any, characters: int = _CHARACTERS) -> int:
+def weight(value: Any, characters: int = CHARACTERS) -> int:
     """How many values it holds, itself included; a text counts for more, one for so many characters."""
     total = 0
     waiting = [value]
