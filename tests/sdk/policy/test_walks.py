@@ -153,7 +153,7 @@ def test_rounds_over_lists_written_out_are_counted_for_each_element() -> None:
         ('contains_term(payload.t, ["zz{n}"])', {"t": "ab cd " * 20_000}),
         ('payload.l.exists(x, contains_term(x, ["zz{n}"]))', {"l": ["ab cd " * 200] * 100}),
         ("json_size(payload) == {n}", {"l": list(range(20_000))}),
-        ('!(has(payload.q) || payload.l.all(x, x == "{n}"))', {"l": ["a"] * 20_000}),
+        ('has(payload.q) || payload.l.exists(x, x == "b{n}")', {"l": ["a"] * 20_000}),
     ],
 )
 def test_a_thousand_conditions_that_need_no_cel_are_bounded_as_well(condition: str, payload: dict[str, object]) -> None:
