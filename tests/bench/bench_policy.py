@@ -104,7 +104,8 @@ def main() -> None:
     busy = ", ".join(f"{load:.1f}" for load in os.getloadavg())
     print(f"Python {sys.version.split()[0]}, {os.cpu_count()} processors, {busy} processes waiting (1, 5, 15 minutes)")
     print(
-        f"{'rules':>6} {'unindexed':>9} {'holds':>6} {'p50 ms':>8} {'p99 ms':>8} {'per second':>11} {'traced ms':>10}"
+        f"{'rules':>6} {'unindexed':>9} {'holds':>6} {'p50 ms':>8} {'p99 ms':>8} {'p99 cpu':>8} {'per second':>11} "
+        f"{'traced ms':>10}"
     )
     missed = []
     for rules in (20, 100, 1_000):

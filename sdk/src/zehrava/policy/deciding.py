@@ -161,27 +161,41 @@ def _failed(policy: Policy, failed: list[tuple[Rule, str]], rest: Said) -> Said:
 
 def join(said: list[Said], surroundings: Surroundings, usage: Mapping[str, Any] | None) -> Verdict:
     """What the policies say together: block wins over require_approval, which wins over allow."""
-    effects = [each.effect for each in said]
-    effect = BLOCK if BLOCK in effects else ASK if ASK in effects else ALLOW
-    deciding = [each for each in said if each.effect == effect]
-    # What a policy says comes before what is only said about policies; both are in order of names already.
-    first = next((each for each in deciding if each.policy), deciding[0])
+    if len(said) == 1:  # by far the most frequent
+        (first,) = deciding = said
+        effect = first.effect
+    else:
+        effects = [each.effect for each in said]
+        effect = BLOCK if BLOCK in effects else ASK if ASK in effects else ALLOW
+        deciding = [each for each in said if each.effect == effect]
+        # What a policy says comes before what is only said about policies; both are in order of names already.
+        first = next((each for each in deciding if each.policy), deciding[0])
     reason = first.reason
     requirement = None
     if effect == ASK:
         others = [each.reason for each in deciding if each is not first]
-        reason = "; ".join(dict.fromkeys([first.reason, *others]))
-        requirement = Requirement.join(each.requirement or Requirement() for each in deciding).document()
-    name = first.policy.name if first.policy else None
-    version = first.policy.version if first.policy else None
-    uses = tuple(
-        replace(use, counts=each.within and each.effect == effect and use.limit.split("/")[1] == each.rule)
-        for each in said
-        for use in each.uses
-    )
-    consulted = tuple(each.policy for each in said if each.policy and each.rule is not None)
+        reason = "; ".join(dict.fromkeys([first.reason, *others])) if others else reason
+        requirement = Requirement.join([each.requirement or Requirement() for each in deciding]).document()
+    consulted = tuple([each.policy for each in said if each.policy and each.rule is not None])
     return Verdict(
-        effect, name, version, first.rule, reason, requirement, uses,
-        tuple((policy.name, policy.version) for policy in consulted),
+        effect,
+        first.policy.name if first.policy else None,
+        first.policy.version if first.policy else None,
+        first.rule,
+        reason,
+        requirement,
+        _counted(said, effect),
+        tuple([(policy.name, policy.version) for policy in consulted]),
         Trace(consulted, surroundings, usage),
-    )  # fmt: skip
+    )
+
+
+def _counted(said: list[Said], effect: str) -> tuple[Use, ...]:
+    """The limits that bear on the intent; those count that a rule with the last word stayed within."""
+    return tuple(
+        [
+            replace(use, counts=each.within and each.effect == effect and use.limit.split("/")[1] == each.rule)
+            for each in said
+            for use in each.uses
+        ]
+    )

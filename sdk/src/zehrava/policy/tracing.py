@@ -24,17 +24,20 @@ class Trace:
     """
 
     __slots__ = ("_aside", "_entries", "_policies", "_surroundings", "_usage")
+    _surroundings: Surroundings
+    _aside: Surroundings
 
     def __init__(self, policies: tuple[Policy, ...], surroundings: Surroundings, usage: Any) -> None:
         self._policies = policies
-        # Counts anew what conditions read, so that each rule comes out as it did; what its parts read is counted apart.
-        self._surroundings = surroundings.again()
-        self._aside = surroundings.again()
+        self._surroundings = surroundings
         self._usage = usage
         self._entries: tuple[Mapping[str, Any], ...] | None = None
 
     def __call__(self) -> tuple[Mapping[str, Any], ...]:
         if self._entries is None:
+            # Counts anew what conditions read, so that each rule comes out as it did; what its parts read is counted
+            # apart.
+            self._surroundings, self._aside = self._surroundings.again(), self._surroundings.again()
             self._entries = tuple(entry for policy in self._policies for entry in self._of(policy))
         return self._entries
 
