@@ -36,7 +36,7 @@ from audit.subjects import said_by_vote
 from audit.text import visible
 from intents import cancelling, execution
 from intents.models import Intent, RiskLevel, Status
-from reviews import decisions, entitlement, intent_page, presentation
+from reviews import change_page, decisions, entitlement, intent_page, presentation
 from reviews.models import Decision, Vote
 from reviews.tree import tree
 from zehrava.problems import Problem
@@ -145,6 +145,7 @@ class IntentAdmin(ReadOnlyAdmin, ModelAdmin):  # type: ignore[misc]
             door("follow", self.follow_view),
             door("raw", self.raw_view),
             door("decide", self.decide_view),
+            door("edit", self.edit_view),
             door("withdraw", self.withdraw_view),
             door("cancel", self.cancel_view),
             door("resolve", self.resolve_view),
@@ -233,6 +234,59 @@ class IntentAdmin(ReadOnlyAdmin, ModelAdmin):  # type: ignore[misc]
             )
         messages.success(request, _what_happened(self._intent(request, object_id), vote))
         return HttpResponseRedirect(reverse("admin:index"))
+
+    def edit_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Change the payload: a POST with step "look" only shows what that would do, one with "approve" decides."""
+        intent, person = self._intent(request, object_id), _person(request)
+        may = intent_page.abilities(intent, person)
+        if not may.decide or may.only_reject:
+            messages.info(request, may.only_reject or may.why_not or "Nothing can be changed here any more.")
+            return _to_page(intent)
+        if request.method != "POST":
+            return self._edit_page(request, intent, change_page.page(intent, mode=request.GET.get("as", "fields")))
+        typed = {name: str(value) for name, value in request.POST.items()}
+        shown = change_page.page(intent, mode=typed.get("mode", change_page.AS_FIELDS), typed=typed)
+        try:
+            if typed.get("step") != change_page.STEP_APPROVE:
+                return self._edit_page(
+                    request, intent, change_page.look(intent, change_page.read(intent, typed), shown)
+                )
+            decisions.decide(
+                intent.pk,
+                by=person,
+                vote=Vote.APPROVE,
+                digest=typed.get("digest", ""),
+                rationale=typed.get("rationale", ""),
+                changes=change_page.looked_at(intent, typed),
+                verdict_digest=typed.get("verdict_digest", ""),
+                requirement_digest=typed.get("requirement_digest", ""),
+            )
+        except Problem as problem:
+            return self._edit_page(request, intent, _still_shown(intent, typed, shown), problem=problem, typed=typed)
+        messages.success(request, _what_happened(self._intent(request, object_id), Vote.APPROVE, changed=True))
+        return HttpResponseRedirect(reverse("admin:index"))
+
+    def _edit_page(
+        self,
+        request: HttpRequest,
+        intent: Intent,
+        page: change_page.ChangePage,
+        *,
+        problem: Problem | None = None,
+        typed: dict[str, str] | None = None,
+    ) -> HttpResponse:
+        context = {
+            "title": "Change the payload",
+            "intent": intent,
+            "what": presentation.title(intent),
+            "page": page,
+            "problem": problem,
+            "rationale": (typed or {}).get("rationale", ""),
+            "shown_digest": (typed or {}).get("digest") or intent.digest,
+        }
+        response = self._render(request, "reviews/intent_edit.html", context)
+        response.status_code = problem.status if problem else 200
+        return response
 
     def withdraw_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Take this person's own vote back while the intent is pending."""
@@ -333,7 +387,17 @@ def _open_it(intent: Intent) -> SafeString:
     return format_html('<a class="zhv-msg-link" href="{}">Open it</a>', address)
 
 
-def _what_happened(intent: Intent, vote: str) -> SafeString:
+def _still_shown(intent: Intent, typed: dict[str, str], shown: change_page.ChangePage) -> change_page.ChangePage:
+    """What was looked at, where only the approval of it was refused; else the page to type on."""
+    if typed.get("step") != change_page.STEP_APPROVE:
+        return shown
+    try:
+        return change_page.look(intent, change_page.read(intent, typed), shown)
+    except Problem:
+        return shown
+
+
+def _what_happened(intent: Intent, vote: str, *, changed: bool = False) -> SafeString:
     if vote == Vote.REJECT:
         said = "It will not run, and its agent is told why."
     elif intent.status == Status.PENDING_APPROVAL:
@@ -343,5 +407,7 @@ def _what_happened(intent: Intent, vote: str) -> SafeString:
         said = "The portal runs it now."
     else:
         said = "Its agent may now run it, once."
-    did = "rejected" if vote == Vote.REJECT else "approved"
+    did = "rejected" if vote == Vote.REJECT else "changed and approved" if changed else "approved"
+    if changed and intent.widened_by:
+        did, said = "changed", "It may reach further than the agent asked, so somebody else has to approve it."
     return format_html("You {} {}. {} {}", did, _named(intent), said, _open_it(intent))

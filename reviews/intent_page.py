@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +18,8 @@ from intents import integrity
 from intents.models import Execution, ExecutionState, Intent, Status
 from reviews import presentation
 from reviews.decisions import told_beyond
-from reviews.entitlement import Eligible, may_decide, standing_of, who_may_decide
+from reviews.editing import Difference, differences
+from reviews.entitlement import Eligible, about_this, may_decide, standing_of, votes_of, who_may_decide
 from reviews.models import Decision, Vote
 from reviews.presentation import text
 from reviews.queue import brings_forward
@@ -70,6 +72,17 @@ class DecisionLine:
     rationale: SafeString
     colour: str
     own: bool
+    # It was said of what would run before somebody changed the payload.
+    outdated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Amended:
+    """How what would run differs from what the agent proposed, who changed it, and why that may reach further."""
+
+    differences: list[Difference]
+    editors: list[SafeString]
+    widenings: list[SafeString]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +125,7 @@ class IntentPage:
     seats: list[SeatLine]
     eligible: list[Eligible]
     track: TrackRecord
+    amended: Amended | None
     decisions: list[DecisionLine]
     attempts: list[Attempt]
     summary: SafeString | None
@@ -152,12 +166,13 @@ def build(intent: Intent, person: User) -> IntentPage:
         seats=_seats(stood, votes, eligible, person),
         eligible=eligible,
         track=_track_record(intent),
-        decisions=[_decision_line(decision, person) for decision in decisions],
+        amended=_amended(intent),
+        decisions=[_decision_line(decision, intent, person) for decision in decisions],
         attempts=[_attempt(execution) for execution in executions],
         summary=text(document["summary"]) if document["summary"] else None,
         context=tree(document["context"]) if document["context"] else None,
         tags=[text(tag) for tag in document["tags"]],
-        may=_abilities(intent, person, votes, eligible, now),
+        may=_abilities(intent, person, votes, now),
         now=now,
         revision=_revision(intent, decisions, executions),
         settled=bool(executions) or Status(intent.status) != Status.PENDING_APPROVAL,
@@ -171,7 +186,7 @@ def revision(intent: Intent) -> str:
 
 
 def _revision(intent: Intent, decisions: Sequence[Decision], executions: Sequence[Execution]) -> str:
-    parts = [intent.status]
+    parts = [intent.status, intent.digest]
     parts += sorted(f"{decision.pk} {decision.withdrawn_at is not None}" for decision in decisions)
     parts += sorted(f"{execution.pk} {execution.state}" for execution in executions)
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
@@ -218,9 +233,24 @@ def _sentence(intent: Intent, earlier: Sequence[tuple[str, str, Decimal | None, 
     return sentence
 
 
-def _decision_line(decision: Decision, person: User) -> DecisionLine:
-    colour = "" if decision.withdrawn_at else ("green" if decision.vote == Vote.APPROVE else "red")
-    return DecisionLine(decision, text(decision.rationale), colour, decision.reviewer_id == person.pk)
+def _amended(intent: Intent) -> Amended | None:
+    if not intent.amendments:
+        return None
+    made = list(intent.amended_by.order_by("number"))
+    proposed = json.loads(made[0].replaced)["payload"]
+    editors = dict.fromkeys(amendment.editor_name for amendment in made)
+    return Amended(
+        differences=differences(proposed, intent.payload),
+        editors=[text(name) for name in editors],
+        widenings=[text(each) for each in made[-1].widenings],
+    )
+
+
+def _decision_line(decision: Decision, intent: Intent, person: User) -> DecisionLine:
+    outdated = not about_this(decision, intent)
+    faded = decision.withdrawn_at or outdated
+    colour = "" if faded else ("green" if decision.vote == Vote.APPROVE else "red")
+    return DecisionLine(decision, text(decision.rationale), colour, decision.reviewer_id == person.pk, outdated)
 
 
 def _attempt(execution: Execution) -> Attempt:
@@ -229,11 +259,17 @@ def _attempt(execution: Execution) -> Attempt:
     return Attempt(execution, state.label, EXECUTION_COLOURS.get(state, ""), result)
 
 
-def _abilities(
-    intent: Intent, person: User, votes: list[Decision], eligible: list[Eligible], now: datetime
-) -> Abilities:
+def abilities(intent: Intent, person: User) -> Abilities:
+    """What this person may do with the intent now, without the rest of its page."""
+    votes = votes_of([intent]).get(intent.pk, [])
+    return _abilities(intent, person, votes, clock.now())
+
+
+def _abilities(intent: Intent, person: User, votes: list[Decision], now: datetime) -> Abilities:
     status = Status(intent.status)
-    own_vote = next((vote for vote in votes if vote.reviewer_id == person.pk), None)
+    own = [vote for vote in votes if vote.reviewer_id == person.pk]
+    # What was said before an amendment was said about something else.
+    own_vote = next((vote for vote in own if about_this(vote, intent)), None)
     open_for_votes = status == Status.PENDING_APPROVAL and intent.expires_at > now
     why_not = _why_not(intent, person, votes, own_vote, open_for_votes)
     operator = person.has_perm("intents.resolve_intent")
@@ -241,8 +277,8 @@ def _abilities(
     return Abilities(
         decide=open_for_votes and not why_not,
         why_not=why_not,
-        only_reject=_why_only_reject(intent),
-        withdraw=own_vote if status == Status.PENDING_APPROVAL else None,
+        only_reject=_why_only_reject(intent, person),
+        withdraw=next(iter(own), None) if status == Status.PENDING_APPROVAL else None,
         cancel=status in (Status.PENDING_APPROVAL, Status.APPROVED) and person.has_perm("intents.cancel_intent"),
         resolve=status == Status.INDETERMINATE and operator and not owns,
         why_no_resolve=_why_no_resolve(intent, operator, owns) if status == Status.INDETERMINATE else "",
@@ -260,12 +296,17 @@ def _why_not(
         return text(refusal.text)
     if own_vote is not None:
         return text(f"You voted to {own_vote.vote} this. Others still have to decide; you may take your vote back.")
-    if not cannot_see_to(intent.requirement) and not brings_forward(intent, votes, person):
+    only_reject = cannot_see_to(intent.requirement) or person.pk in intent.widened_by
+    if not only_reject and not brings_forward(intent, votes, person):
         return text("Every seat that you could fill is filled already; others have to decide.")
     return mark_safe("")
 
 
-def _why_only_reject(intent: Intent) -> SafeString:
+def _why_only_reject(intent: Intent, person: User) -> SafeString:
+    if person.pk in intent.widened_by:
+        return text(
+            "You changed it so that it may reach further than the agent asked: somebody else has to approve it."
+        )
     beyond = cannot_see_to(intent.requirement)
     return text(told_beyond(beyond)) if beyond else mark_safe("")
 

@@ -68,6 +68,11 @@ def text(value: object) -> SafeString:
     return mark_safe("".join(parts))
 
 
+def floods(value: str) -> bool:
+    """Whether it holds a run of blank lines or spaces that pushes what follows out of sight."""
+    return _FLOOD.search(value) is not None
+
+
 # --- the fields of the payload --------------------------------------------------------------------------------------
 
 
