@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from intents import amending, in_force
@@ -62,6 +63,12 @@ def page(intent: Intent, *, mode: str = AS_FIELDS, typed: Mapping[str, str] | No
     return ChangePage(mode, fields, editing.as_json(intent.payload) if written is None else written)
 
 
+def _policy(amended: Intent) -> SafeString:
+    if amended.verdict["effect"] == ALLOW:
+        return text("It would allow this without asking; the people who were asked still decide.")
+    return format_html("{} {}", text(presentation.policy_label(amended)), presentation.reason(amended))
+
+
 def looked_at(intent: Intent, typed: Mapping[str, str]) -> Any:
     """The JSON Patch that was shown before, to be approved. Raises Problem `invalid` where more was typed since."""
     try:
@@ -80,8 +87,6 @@ def look(intent: Intent, changed: Any, shown: ChangePage) -> ChangePage:
         raise Problem("invalid", "Nothing was changed yet. Change a value, or approve it as it is.", path="")
     change = amending.work_out(intent, patch, snapshot=in_force.current())
     amended = change.amended
-    allowed = amended.verdict["effect"] == ALLOW
-    said = "policy would allow this without asking; the people who were asked still decide" if allowed else ""
     return ChangePage(
         shown.mode,
         shown.fields,
@@ -89,7 +94,7 @@ def look(intent: Intent, changed: Any, shown: ChangePage) -> ChangePage:
         Look(
             patch=json.dumps(patch, ensure_ascii=True),
             differences=editing.differences(intent.payload, amended.payload),
-            policy=text(said or f"{presentation.policy_label(amended)}: {amended.verdict['reason']}"),
+            policy=_policy(amended),
             widenings=[text(each) for each in change.widenings],
             needs=text(presentation.needs(amended.requirement)),
             same_people=groups_of(amended.requirement) == groups_of(intent.requirement),

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -21,6 +23,12 @@ PATIENCE = 15_000  # milliseconds for what a worker does
 @pytest.fixture(autouse=True)
 def _patience() -> None:
     expect.set_options(timeout=PATIENCE)
+
+
+def picture(page: Page, name: str) -> None:
+    """Kept where somebody asks for pictures of what the tests saw."""
+    if folder := os.environ.get("ZEHRAVA_TEST_PICTURES"):
+        page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
 
 
 @dataclass
@@ -43,7 +51,11 @@ class World:
         return str(self._call("POST", "", {"action": action, "payload": payload, **members}, headers)["id"])
 
     def status(self, intent_id: str) -> str:
-        return str(self._call("GET", f"/{intent_id}")["status"])
+        return str(self.read(intent_id)["status"])
+
+    def read(self, intent_id: str) -> Any:
+        """The intent as its agent reads it."""
+        return self._call("GET", f"/{intent_id}")
 
     def _call(self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> Any:
         answer = httpx.request(

@@ -5,6 +5,8 @@ import re
 import pytest
 from playwright.sync_api import expect
 
+from tests.e2e.conftest import picture
+
 pytestmark = [pytest.mark.browser, pytest.mark.process]
 
 PHONE = {"width": 390, "height": 844}
@@ -141,3 +143,35 @@ def test_the_raw_json_is_one_key_away(world, sign_in, page):
     expect(raw).to_be_visible()
     page.keyboard.press("x")
     expect(raw).to_be_hidden()
+
+
+@pytest.mark.parametrize("size", [{"width": 1440, "height": 900}, PHONE], ids=["wide", "phone"])
+def test_a_reviewer_changes_the_payload_and_the_worker_gets_it_as_changed(world, sign_in, page, size):
+    page.set_viewport_size(size)
+    text = "name: list.publish\nexecutor: noop\nnarrower: {payload.to: fewer, payload.count: less}\n"
+    world.arrange(f"load_action_type({text!r})")
+    intent = world.propose("list.publish", {"to": ["ann", "bob"], "count": 12, "title": "Figures " + "x" * 120})
+    sign_in()
+    open_card(page, intent)
+    page.get_by_role("link", name="Change…", exact=True).click()
+    assert sideways(page) <= 0
+    picture(page, f"change-{size['width']}")
+    page.get_by_label("count", exact=True).fill("7")
+    page.get_by_label("leave out").nth(1).check()
+    page.get_by_role("button", name="Look at the changes").click()
+    expect(page.get_by_text("stays within")).to_be_visible()
+    assert sideways(page) <= 0
+    picture(page, f"change-look-{size['width']}")
+    page.get_by_role("button", name="Approve with changes").click()
+    expect(page.get_by_role("alert")).to_contain_text("Say why you change it")
+    page.get_by_label("Why you change it").fill("Bob has left.")
+    page.get_by_role("button", name="Approve with changes").click()
+
+    page.locator("a.zhv-msg-link").click()
+    expect(page.locator("#zhv-status")).to_have_text("Succeeded")
+    expect(page.get_by_text("Changed from what the agent proposed")).to_be_visible()
+    assert sideways(page) <= 0
+    picture(page, f"changed-{size['width']}")
+    read = world.read(intent)
+    assert read["payload"]["to"] == ["ann"] and read["payload"]["count"] == 7
+    assert read["proposal"]["payload"]["to"] == ["ann", "bob"]

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.e2e.conftest import picture
 from tests.e2e.test_deciding import PHONE, sideways
 
 pytestmark = [pytest.mark.browser, pytest.mark.process]
@@ -39,12 +37,6 @@ def authors(world) -> None:
         "from zehrava_site import roles\nroles.install()\n"
         "for name in ('paul', 'petra'): make_user(name, 'policy_authors', 'reviewers')\n"
     )
-
-
-def picture(page: Page, name: str) -> None:
-    """Kept where somebody asks for pictures of what the test saw."""
-    if folder := os.environ.get("ZEHRAVA_TEST_PICTURES"):
-        page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
 
 
 def write(page: Page, text: str, button: str) -> None:
