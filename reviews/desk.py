@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.contrib.auth.models import User
 from django.core.paginator import Page, Paginator
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, Max, Q, QuerySet
 from django.db.models.functions import Now
 from django.http import HttpRequest
 from django.urls import reverse
 
 from audit import clock
 from intents import in_force
-from intents.models import Intent, Status
+from intents.models import Intent, RiskLevel, Status
 from reviews import presentation
 from reviews.entitlement import groups_of_person, standing_of, votes_of
 from reviews.models import Decision
@@ -25,6 +27,8 @@ from zehrava.policy.requirements import DEFAULT_GROUP
 
 MINE, ALL, PERSON, DECIDED = "mine", "all", "person", "decided"
 PER_PAGE = 25
+# Worth calling somebody who looks elsewhere.
+URGENT = (RiskLevel.HIGH, RiskLevel.CRITICAL)
 # How far back the tab "Decided" reaches; everything is in the list of all intents.
 DECIDED_SHOWN = 200
 _URGENT_FIRST = "Ordered by risk, what could go most wrong first, then by time left."
@@ -68,6 +72,7 @@ class Desk:
     oldest: str
     order: str
     now: datetime
+    revision: str
 
 
 def page(request: HttpRequest) -> Desk:
@@ -90,7 +95,32 @@ def page(request: HttpRequest) -> Desk:
         oldest=presentation.span(now - min(intent.created_at for intent in intents)) if intents else "",
         order=ORDER[tab],
         now=now,
+        revision=_revision(counted),
     )
+
+
+def follow(request: HttpRequest) -> dict[str, Any]:
+    """A few bytes for every open page: what waits, and a text that changes when anything on the desk does.
+
+    `urgent` are those that wait for this person and could go most wrong, so that an open desk can call them.
+    """
+    counted = counts(request)
+    urgent = Intent.objects.filter(pk__in=counted.mine_ids[:PER_PAGE], risk_level__in=URGENT).values_list(
+        "pk", flat=True
+    )
+    return {
+        "revision": _revision(counted),
+        "mine": counted.mine,
+        "person": counted.person,
+        "urgent": list(urgent),
+    }
+
+
+def _revision(counted: Counts) -> str:
+    """Short, and another one whenever somebody proposes, decides, takes a vote back, or finds out what happened."""
+    voted = Decision.objects.aggregate(newest=Max("pk"), withdrawn=Max("withdrawn_at"))
+    parts = [*counted.mine_ids, counted.all, counted.person, voted["newest"], voted["withdrawn"]]
+    return hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()[:16]
 
 
 def counts(request: HttpRequest) -> Counts:

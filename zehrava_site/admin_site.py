@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
 from unfold.sites import UnfoldAdminSite
 
 
@@ -13,6 +14,16 @@ class ZehravaAdminSite(UnfoldAdminSite):
     site_title = "Zehrava"
     site_header = "Zehrava"
     index_title = "Approval desk"
+
+    def extra_urls(self) -> list[URLPattern]:
+        """unfold's own hook for addresses of the site itself."""
+        return [path("follow/", self.admin_view(self.follow), name="follow")]
+
+    def follow(self, request: HttpRequest) -> HttpResponse:
+        """What an open page asks for every few seconds; see `reviews.desk.follow`."""
+        from reviews import desk
+
+        return JsonResponse(desk.follow(request))
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """What waits for this person, most urgent first."""

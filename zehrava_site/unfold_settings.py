@@ -18,6 +18,10 @@ def _script(request: HttpRequest) -> str:
     return static("zehrava/desk.js")
 
 
+def _following(request: HttpRequest) -> str:
+    return static("zehrava/following.js")
+
+
 UNFOLD: dict[str, Any] = {
     "SITE_TITLE": "Zehrava",
     "SITE_HEADER": "Zehrava",
@@ -26,7 +30,7 @@ UNFOLD: dict[str, Any] = {
     "SITE_ICON": _mark,
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": _mark}],
     "STYLES": [_style],
-    "SCRIPTS": [_script],
+    "SCRIPTS": [_script, _following],
     "BORDER_RADIUS": "8px",
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,

@@ -175,3 +175,46 @@ def test_a_reviewer_changes_the_payload_and_the_worker_gets_it_as_changed(world,
     read = world.read(intent)
     assert read["payload"]["to"] == ["ann"] and read["payload"]["count"] == 7
     assert read["proposal"]["payload"]["to"] == ["ann", "bob"]
+
+
+def test_an_open_desk_shows_what_arrives_and_is_worked_with_the_keyboard(world, sign_in, page):
+    world.arrange(
+        "from intents import lifecycle\nfrom django.db import transaction\nfrom intents.models import Intent\n"
+        "for pending in Intent.objects.filter(status='pending_approval'):\n"
+        "    with transaction.atomic():\n"
+        "        lifecycle.cancel(lifecycle.locked(pending.pk), by=ARRANGER)\n"
+    )
+    first = world.propose("report.publish", {"title": "First"})
+    sign_in()
+    expect(page.locator(f'[data-intent="{first}"]')).to_be_visible()
+    expect(page).to_have_title(re.compile(r"^\(1\) "))
+    page.keyboard.press("j")
+    expect(page.locator(f'[data-intent="{first}"] .zhv-what a')).to_be_focused()
+
+    second = world.propose("report.publish", {"title": "Second"})
+    expect(page.locator(f'[data-intent="{second}"]')).to_be_visible()
+    expect(page).to_have_title(re.compile(r"^\(2\) "))
+    expect(page.locator("#nav-sidebar").get_by_role("link", name="Approval desk")).to_contain_text("2")
+    # What was chosen stays chosen.
+    expect(page.locator(f'[data-intent="{first}"] .zhv-what a')).to_be_focused()
+
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog")).to_contain_text("No key decides by itself")
+    picture(page, "keys")
+    page.keyboard.press("Escape")
+    page.keyboard.press("j")
+    expect(page.locator(f'[data-intent="{second}"] .zhv-what a')).to_be_focused()
+    page.keyboard.press("k")
+    page.keyboard.press("a")
+    expect(page.get_by_role("button", name="Approve", exact=True)).to_be_focused()
+    assert world.status(first) == "pending_approval"
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Approval desk")).to_be_visible()
+    expect(page.locator(f'[data-intent="{first}"]')).to_have_count(0)
+
+    page.keyboard.press("j")
+    page.keyboard.press("o")
+    page.keyboard.press("r")
+    expect(page.get_by_label("Reason, needed to reject")).to_be_focused()
+    page.keyboard.type("aejk?")  # what is typed is text
+    assert world.status(second) == "pending_approval"

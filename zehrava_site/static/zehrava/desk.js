@@ -107,6 +107,12 @@
     tick();
   };
 
+  // The desk put fresh cards in place of the old ones.
+  document.addEventListener("zhv:shown", () => {
+    loadedAt = Date.now();
+    tick();
+  });
+
   document.addEventListener("DOMContentLoaded", () => {
     loadedAt = Date.now();
     tick();
