@@ -21,6 +21,7 @@ from intents.representation import instant
 from reviews.entitlement import about_this, may_decide, standing_of, votes_of
 from reviews.models import Decision, Vote
 from reviews.quorum import cannot_see_to
+from reviews.taking import let_go
 from zehrava import canonical, ids
 from zehrava.problems import Problem
 
@@ -157,6 +158,7 @@ def _vote(intent: Intent, *, by: User, vote: Vote, rationale: str, changes: Any)
     if vote == Vote.APPROVE and not fills and not (amendment and amendment.widens):
         raise Problem("not-entitled", _why_it_fills_no_seat(intent, by))
     _store(decision, by=actor)
+    let_go(intent.pk, by=by)
     votes.append(decision)
     if vote == Vote.REJECT:
         lifecycle.reject(intent, by=actor, facts={"decision": decision.pk})

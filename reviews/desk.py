@@ -20,9 +20,10 @@ from intents import in_force
 from intents.models import Intent, RiskLevel, Status
 from reviews import presentation
 from reviews.entitlement import groups_of_person, standing_of, votes_of
-from reviews.models import Decision
+from reviews.models import Decision, Take
 from reviews.queue import pending, waiting_for
 from reviews.quorum import groups_of
+from reviews.taking import takes_of
 from zehrava.policy.requirements import DEFAULT_GROUP
 
 MINE, ALL, PERSON, DECIDED = "mine", "all", "person", "decided"
@@ -119,7 +120,8 @@ def follow(request: HttpRequest) -> dict[str, Any]:
 def _revision(counted: Counts) -> str:
     """Short, and another one whenever somebody proposes, decides, takes a vote back, or finds out what happened."""
     voted = Decision.objects.aggregate(newest=Max("pk"), withdrawn=Max("withdrawn_at"))
-    parts = [*counted.mine_ids, counted.all, counted.person, voted["newest"], voted["withdrawn"]]
+    taken = Take.objects.filter(until__gt=Now()).order_by("pk").values_list("intent_id", "person_id")
+    parts = [*counted.mine_ids, counted.all, counted.person, voted["newest"], voted["withdrawn"], *taken]
     return hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()[:16]
 
 
@@ -133,10 +135,15 @@ def counts(request: HttpRequest) -> Counts:
 
 
 def cards(intents: Sequence[Intent], now: datetime) -> list[presentation.Card]:
-    """The cards of these intents, with two queries for their votes."""
-    votes = votes_of(intents)
+    """The cards of these intents, with two queries for their votes and one for who is on them."""
+    votes, takes = votes_of(intents), takes_of(intents)
     return [
-        presentation.card(intent, given=standing_of(intent, votes.get(intent.pk, [])).given, now=now)
+        presentation.card(
+            intent,
+            given=standing_of(intent, votes.get(intent.pk, [])).given,
+            now=now,
+            taken_by=takes[intent.pk].person.get_username() if intent.pk in takes else None,
+        )
         for intent in intents
     ]
 

@@ -36,7 +36,7 @@ from audit.subjects import said_by_vote
 from audit.text import visible
 from intents import cancelling, execution
 from intents.models import Intent, RiskLevel, Status
-from reviews import change_page, decisions, entitlement, intent_page, presentation
+from reviews import change_page, decisions, entitlement, intent_page, presentation, taking
 from reviews.models import Decision, Vote
 from reviews.tree import tree
 from zehrava.problems import Problem
@@ -146,6 +146,7 @@ class IntentAdmin(ReadOnlyAdmin, ModelAdmin):  # type: ignore[misc]
             door("raw", self.raw_view),
             door("decide", self.decide_view),
             door("edit", self.edit_view),
+            door("take", self.take_view),
             door("withdraw", self.withdraw_view),
             door("cancel", self.cancel_view),
             door("resolve", self.resolve_view),
@@ -287,6 +288,21 @@ class IntentAdmin(ReadOnlyAdmin, ModelAdmin):  # type: ignore[misc]
         response = self._render(request, "reviews/intent_edit.html", context)
         response.status_code = problem.status if problem else 200
         return response
+
+    def take_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Say "I am on it", or let it go."""
+        intent, person = self._intent(request, object_id), _person(request)
+        if request.method != "POST":
+            return _to_page(intent)
+
+        def step() -> str:
+            if request.POST.get("do") == "let-go":
+                taking.let_go(intent.pk, by=person)
+                return "You let it go: others see that nobody is on it."
+            taking.take(intent.pk, by=person)
+            return "You are on it for five minutes. Others see that on the desk."
+
+        return self._do(request, intent, step, form="take")
 
     def withdraw_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Take this person's own vote back while the intent is pending."""

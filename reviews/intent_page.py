@@ -20,10 +20,11 @@ from reviews import presentation
 from reviews.decisions import told_beyond
 from reviews.editing import Difference, differences
 from reviews.entitlement import Eligible, about_this, may_decide, standing_of, votes_of, who_may_decide
-from reviews.models import Decision, Vote
+from reviews.models import Decision, Take, Vote
 from reviews.presentation import text
 from reviews.queue import brings_forward
 from reviews.quorum import Standing, cannot_see_to
+from reviews.taking import takes_of
 from reviews.trace import Trace, trace_of
 from reviews.tree import tree
 from zehrava import canonical
@@ -102,6 +103,9 @@ class Abilities:
     # Why this person can reject and not approve.
     only_reject: SafeString
     withdraw: Decision | None
+    # Whether to say "I am on it", or to let it go again.
+    take: bool
+    let_go: bool
     cancel: bool
     resolve: bool
     why_no_resolve: str
@@ -147,12 +151,13 @@ def build(intent: Intent, person: User) -> IntentPage:
     executions = list(intent.executions.order_by("attempt"))
     votes = [decision for decision in decisions if decision.withdrawn_at is None]
     stood = standing_of(intent, votes)
+    taken = takes_of([intent]).get(intent.pk)
     eligible = who_may_decide(intent)
     document = intent.document
     # What is bound is what was rendered: the digest of this text, not the one stored beside it.
     digest = canonical.digest(intent.canonical.encode())
     return IntentPage(
-        card=presentation.card(intent, given=stood.given, now=now),
+        card=presentation.card(intent, given=stood.given, now=now, taken_by=_name_of(taken)),
         intact=digest == intent.digest and integrity.digest_of(intent.verdict) == intent.verdict_digest,
         digest=digest,
         fields=presentation.fields(presentation.action_type_of(intent), document["payload"]),
@@ -172,9 +177,9 @@ def build(intent: Intent, person: User) -> IntentPage:
         summary=text(document["summary"]) if document["summary"] else None,
         context=tree(document["context"]) if document["context"] else None,
         tags=[text(tag) for tag in document["tags"]],
-        may=_abilities(intent, person, votes, now),
+        may=_abilities(intent, person, votes, taken, now),
         now=now,
-        revision=_revision(intent, decisions, executions),
+        revision=_revision(intent, decisions, executions, taken),
         settled=bool(executions) or Status(intent.status) != Status.PENDING_APPROVAL,
         final=Status(intent.status).is_terminal,
     )
@@ -182,11 +187,14 @@ def build(intent: Intent, person: User) -> IntentPage:
 
 def revision(intent: Intent) -> str:
     """A short text that changes when something on the page does: what an open page asks for."""
-    return _revision(intent, list(Decision.objects.filter(intent=intent)), list(intent.executions.all()))
+    taken = takes_of([intent]).get(intent.pk)
+    return _revision(intent, list(Decision.objects.filter(intent=intent)), list(intent.executions.all()), taken)
 
 
-def _revision(intent: Intent, decisions: Sequence[Decision], executions: Sequence[Execution]) -> str:
-    parts = [intent.status, intent.digest]
+def _revision(
+    intent: Intent, decisions: Sequence[Decision], executions: Sequence[Execution], taken: Take | None
+) -> str:
+    parts = [intent.status, intent.digest, str(taken and taken.person_id)]
     parts += sorted(f"{decision.pk} {decision.withdrawn_at is not None}" for decision in decisions)
     parts += sorted(f"{execution.pk} {execution.state}" for execution in executions)
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
@@ -262,10 +270,14 @@ def _attempt(execution: Execution) -> Attempt:
 def abilities(intent: Intent, person: User) -> Abilities:
     """What this person may do with the intent now, without the rest of its page."""
     votes = votes_of([intent]).get(intent.pk, [])
-    return _abilities(intent, person, votes, clock.now())
+    return _abilities(intent, person, votes, None, clock.now())
 
 
-def _abilities(intent: Intent, person: User, votes: list[Decision], now: datetime) -> Abilities:
+def _name_of(taken: Take | None) -> str | None:
+    return None if taken is None else taken.person.get_username()
+
+
+def _abilities(intent: Intent, person: User, votes: list[Decision], taken: Take | None, now: datetime) -> Abilities:
     status = Status(intent.status)
     own = [vote for vote in votes if vote.reviewer_id == person.pk]
     # What was said before an amendment was said about something else.
@@ -279,6 +291,8 @@ def _abilities(intent: Intent, person: User, votes: list[Decision], now: datetim
         why_not=why_not,
         only_reject=_why_only_reject(intent, person),
         withdraw=next(iter(own), None) if status == Status.PENDING_APPROVAL else None,
+        take=open_for_votes and not why_not and taken is None,
+        let_go=taken is not None and taken.person_id == person.pk,
         cancel=status in (Status.PENDING_APPROVAL, Status.APPROVED) and person.has_perm("intents.cancel_intent"),
         resolve=status == Status.INDETERMINATE and operator and not owns,
         why_no_resolve=_why_no_resolve(intent, operator, owns) if status == Status.INDETERMINATE else "",

@@ -67,6 +67,20 @@ class Decision(models.Model):
         return self.intent.audit_about()
 
 
+class Take(models.Model):
+    """A reviewer's word to be on an intent, for some minutes. Housekeeping, not history: it decides nothing."""
+
+    intent = models.OneToOneField("intents.Intent", on_delete=models.CASCADE, related_name="take")
+    person = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    until = models.DateTimeField()
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"{self.person} is on {self.intent_id}"
+
+
 class PersonalToken(models.Model):
     """What a person calls the API with: shown once, stored as a hash, known by its prefix."""
 

@@ -296,6 +296,8 @@ class Card:
     seats: int
     given: int
     now: datetime
+    # Who said to be on it.
+    taken_by: SafeString | None = None
 
     @property
     def waits(self) -> bool:
@@ -319,7 +321,7 @@ class Card:
         return f"{RiskLevel(self.intent.risk_level).label} risk"
 
 
-def card(intent: Intent, *, given: int, now: datetime) -> Card:
+def card(intent: Intent, *, given: int, now: datetime, taken_by: str | None = None) -> Card:
     """The card of an intent; `given` is how many seats are filled. No query if `action_type_version` is loaded."""
     behalf, way_back = intent.document.get("on_behalf_of"), undo(intent)
     return Card(
@@ -339,4 +341,5 @@ def card(intent: Intent, *, given: int, now: datetime) -> Card:
         seats=seat_count(intent.requirement),
         given=given,
         now=now,
+        taken_by=text(taken_by) if taken_by else None,
     )
