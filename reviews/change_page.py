@@ -101,3 +101,13 @@ def look(intent: Intent, changed: Any, shown: ChangePage) -> ChangePage:
             title=presentation.title(amended),
         ),
     )
+
+
+def still_shown(intent: Intent, typed: Mapping[str, str], shown: ChangePage) -> ChangePage:
+    """What was looked at, where only the approval of it was refused; else the page to type on."""
+    if typed.get("step") != STEP_APPROVE:
+        return shown
+    try:
+        return look(intent, read(intent, typed), shown)
+    except Problem:
+        return shown

@@ -263,7 +263,8 @@ class IntentAdmin(ReadOnlyAdmin, ModelAdmin):  # type: ignore[misc]
                 requirement_digest=typed.get("requirement_digest", ""),
             )
         except Problem as problem:
-            return self._edit_page(request, intent, _still_shown(intent, typed, shown), problem=problem, typed=typed)
+            still = change_page.still_shown(intent, typed, shown)
+            return self._edit_page(request, intent, still, problem=problem, typed=typed)
         messages.success(request, _what_happened(self._intent(request, object_id), Vote.APPROVE, changed=True))
         return HttpResponseRedirect(reverse("admin:index"))
 
@@ -310,7 +311,7 @@ class IntentAdmin(ReadOnlyAdmin, ModelAdmin):  # type: ignore[misc]
         if request.method != "POST":
             return _to_page(intent)
         person = _person(request)
-        own = Decision.objects.filter(intent=intent, reviewer=person, withdrawn_at=None).first()
+        own = Decision.objects.filter(intent=intent, reviewer=person, withdrawn_at=None).order_by("-id").first()
         if own is None:
             messages.info(request, "You have no vote here to take back.")
             return _to_page(intent)
@@ -401,16 +402,6 @@ def _named(intent: Intent) -> SafeString:
 def _open_it(intent: Intent) -> SafeString:
     address = reverse("admin:intents_intent_change", args=[intent.pk])
     return format_html('<a class="zhv-msg-link" href="{}">Open it</a>', address)
-
-
-def _still_shown(intent: Intent, typed: dict[str, str], shown: change_page.ChangePage) -> change_page.ChangePage:
-    """What was looked at, where only the approval of it was refused; else the page to type on."""
-    if typed.get("step") != change_page.STEP_APPROVE:
-        return shown
-    try:
-        return change_page.look(intent, change_page.read(intent, typed), shown)
-    except Problem:
-        return shown
 
 
 def _what_happened(intent: Intent, vote: str, *, changed: bool = False) -> SafeString:

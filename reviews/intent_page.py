@@ -290,7 +290,7 @@ def _abilities(intent: Intent, person: User, votes: list[Decision], taken: Take 
         decide=open_for_votes and not why_not,
         why_not=why_not,
         only_reject=_why_only_reject(intent, person),
-        withdraw=next(iter(own), None) if status == Status.PENDING_APPROVAL else None,
+        withdraw=own[-1] if own and status == Status.PENDING_APPROVAL else None,
         take=open_for_votes and not why_not and taken is None,
         let_go=taken is not None and taken.person_id == person.pk,
         cancel=status in (Status.PENDING_APPROVAL, Status.APPROVED) and person.has_perm("intents.cancel_intent"),
