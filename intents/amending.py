@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -30,6 +30,7 @@ from intents.proposals import Proposal, as_decimal
 from zehrava import canonical, narrowing
 from zehrava.action_types import ActionType
 from zehrava.policy import BLOCK
+from zehrava.policy.limits import Use
 from zehrava.problems import Problem
 
 PATH = "/changes"
@@ -78,6 +79,7 @@ def work_out(intent: Intent, patch: Any, *, snapshot: Snapshot) -> Change:
     judgement, usage = _judged(case, snapshot)
     if judgement.effect == BLOCK:
         raise Problem("conflict", f"Policy blocks what you changed it to: {judgement.verdict['reason']}", path=PATH)
+    _refuse_uncounted(intent, judgement.uses)
     amended = draft(intent.agent, case, judgement, snapshot, usage=usage, amends=intent)
     if len(amended.canonical.encode()) > canonical.MAX_BYTES:
         raise Problem("invalid", "The changed intent is larger than 1 MiB.", path=PATH)
@@ -189,6 +191,19 @@ def _judged(case: Case, snapshot: Snapshot) -> tuple[Judgement, dict[str, Any] |
     # What the proposal used is in here already: asked twice, it can only make policy stricter.
     usage = limits.read(judgement.uses, now=snapshot.now)
     return judging.judge(snapshot.policies, case.facts, usage=usage, unreadable=unreadable), usage
+
+
+def _refuse_uncounted(intent: Intent, uses: Iterable[Use]) -> None:
+    """What limits count is counted when it is proposed, never afterwards: more than that cannot pass under them."""
+    counted = dict(intent.limit_uses.filter(namespace="").values_list("counter", "amount"))
+    for use in uses:
+        if use.counts and use.amount > counted.get(use.counter, 0):
+            raise Problem(
+                "conflict",
+                f"This would use more of a limit ({use.limit}) than was counted when it was proposed. Reject it, and "
+                "let the agent propose what you want instead.",
+                path=PATH,
+            )
 
 
 def _widenings(intent: Intent, amended: Intent, action_type: ActionType | None) -> list[str]:

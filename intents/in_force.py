@@ -27,6 +27,7 @@ from intents.outlines import Unreadable
 from intents.recorded import Recorded
 from zehrava.action_types import ActionType
 from zehrava.policy import Policy, PolicySet, parse_policy
+from zehrava.problems import Problem
 
 Stored = TypeVar("Stored", PolicyRow, ActionTypeRow)
 Parsed = TypeVar("Parsed")
@@ -139,6 +140,16 @@ def current() -> Snapshot:
                 _rules = _load(version)
             rules = _rules
     return Snapshot(rules, now)
+
+
+def still(agent: AgentInForce, snapshot: Snapshot) -> AgentInForce:
+    """The agent as the same key proves it now. Raises Problem `unauthenticated` or `suspended` where it does not."""
+    for each in snapshot.agents_by_key.values():
+        if each.id == agent.id and each.key_prefix == agent.key_prefix:
+            if each.suspended:
+                raise Problem("suspended", f"The agent {agent.name} is suspended; ask its owner or an operator.")
+            return each
+    raise Problem("unauthenticated", "This key was revoked. Ask the owner of the agent for another one.")
 
 
 def bump() -> None:

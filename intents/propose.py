@@ -61,6 +61,9 @@ def propose(
             if snapshot.rules.shadows and answer.intent_id == intent.pk:
                 shadowing.observe(intent, case.facts, judgement, snapshot.rules.shadows)
             return answer
+    except _RulesMoved:
+        fresh = in_force.current()
+        return propose(in_force.still(agent, fresh), body, idempotency_key=idempotency_key, snapshot=fresh)
     except IntegrityError:
         # The same key was answered while this request was on its way: its answer is this one's too.
         if idempotency_key and (earlier := _earlier_answer(agent, idempotency_key, request_digest)):
@@ -74,10 +77,19 @@ def propose(
 def _within_limits(
     agent: AgentInForce, case: Case, uses: tuple[Use, ...], snapshot: Snapshot
 ) -> tuple[Judgement, Intent]:
-    """The last word where limits bear on the intent: nobody else counts under them until this is stored."""
+    """The last word where limits bear on the intent: nobody else counts under them until this is stored.
+
+    Whoever else counts is waited for. What came into force meanwhile, a suspended agent too, counts from then on.
+    """
     usage = limits.hold(uses, now=snapshot.now)
+    if in_force.current().version != snapshot.version:
+        raise _RulesMoved
     judgement = judging.judge(snapshot.policies, case.facts, usage=usage, unreadable=snapshot.rules.unreadable_policies)
     return judgement, draft(agent, case, judgement, snapshot, usage=usage)
+
+
+class _RulesMoved(Exception):
+    """Something else is in force than what the proposal was judged by."""
 
 
 # --- storing it, once ----------------------------------------------------------------------------------------------

@@ -223,6 +223,38 @@ def test_the_verdict_of_a_changed_intent_can_be_worked_out_again(refunds):
     assert explained.judgement.verdict["rule"] == "medium"
 
 
+LIMITED = """
+name: refunds
+match: {actions: ['stripe.refund']}
+rules:
+  - id: asked
+    effect: require_approval
+    limits: [{sum: payload.amount, max: "500", per: agent, window: 1d, over: block}]
+"""
+
+
+def test_a_change_uses_no_more_of_a_limit_than_was_counted():
+    """Otherwise small amounts are proposed, changed to large ones, and the sum that policy bounds is never seen."""
+    load_action_type(REFUND)
+    load_policy(LIMITED)
+    intent = make_intent(payload={"amount": "100"})
+    reviewer = make_user(None, "reviewers")
+    problem = refused(intent, reviewer, to("101"))
+    assert problem.kind == "conflict"
+    assert "limit" in problem.detail
+    _, changed = change(intent, reviewer, to("99.50"))
+    assert changed.status == Status.APPROVED
+
+
+def test_a_change_under_another_counter_is_refused():
+    """What is counted per target was not counted for the new one."""
+    load_action_type(REFUND.replace("payload.note: any", "payload.to: any"))
+    load_policy(LIMITED.replace("per: agent", "per: target"))
+    intent = make_intent(payload={"amount": "100", "to": "ann"})
+    patch = [{"op": "replace", "path": "/to", "value": "bob"}]
+    assert refused(intent, make_user(None, "reviewers"), patch).kind == "conflict"
+
+
 def test_what_policy_blocks_is_refused(refunds):
     intent = make_intent(payload={"amount": "100.00"})
     problem = refused(intent, make_user(None, "reviewers"), to("10001"))
