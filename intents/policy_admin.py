@@ -16,10 +16,11 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 from unfold.decorators import display
 
-from intents import activation, documents, policy_changes, policy_warnings, text_diff
+from intents import activation, documents, policy_changes, text_diff
 from intents.document_admin import DocumentAdmin, DocumentForm
 from intents.document_versions import Standing
 from intents.governed_admin import person, require
+from intents.lint_page import LintPage
 from intents.models import ActivationRequest, Policy, PolicyVersion, RequestState
 from intents.proving_admin import ProvingPages
 from zehrava.policy.errors import DocumentError
@@ -66,7 +67,7 @@ def _count_rules(text: str) -> str:
 
 
 @admin.register(Policy)
-class PolicyAdmin(ProvingPages, DocumentAdmin):
+class PolicyAdmin(ProvingPages, LintPage, DocumentAdmin):
     form = PolicyForm
     list_display = ("name", "version_in_force", "rule_count", "written_by", "written_at", "under_way")
     list_select_related = ("active__created_by", "shadow")
@@ -87,6 +88,7 @@ class PolicyAdmin(ProvingPages, DocumentAdmin):
         ("disable", "disable"),
         ("request", "request"),
         *ProvingPages.proving_pages,
+        *LintPage.lint_pages,
     )
 
     # --- the list ---
@@ -147,7 +149,7 @@ class PolicyAdmin(ProvingPages, DocumentAdmin):
         return super().activates_on_save(request) and not activation.takes_two()
 
     def saved(self, request: HttpRequest, document: Any, version: Any) -> HttpResponse:
-        self._tell_warnings(request, version)
+        self.tell_warnings(request, version)
         asks = "_activate" in request.POST and self.may_activate(request) and version.pk != document.active_id
         if not asks:
             return super().saved(request, document, version)
@@ -157,13 +159,6 @@ class PolicyAdmin(ProvingPages, DocumentAdmin):
             return HttpResponseRedirect(self.page(document.pk, "request"))
         self.message_user(request, f"Saved as v{version.number}, a draft. Now say why it should come into force.")
         return HttpResponseRedirect(self.page(document.pk, "activate", version.number))
-
-    def _tell_warnings(self, request: HttpRequest, version: PolicyVersion) -> None:
-        found = sum(warned.level == "warning" for warned in policy_warnings.warnings_of(version))
-        if found:
-            told = "There is a warning" if found == 1 else f"There are {found} warnings"
-            link = '{} about v{}: see <a class="zhr-link" href="#zhr-lint">what lint says</a>.'
-            self.message_user(request, format_html(link, told, version.number), messages.WARNING)
 
     # --- the page of a policy ---
 
@@ -185,7 +180,7 @@ class PolicyAdmin(ProvingPages, DocumentAdmin):
             "compare_url": self.page(document.pk, "compare"),
             "draft_changes": draft and policy_changes.between(active, draft),
             "looked_at": looked_at,
-            "warnings": policy_warnings.warnings_of(looked_at) if looked_at else [],
+            **self.about_lint(looked_at),
             "settled": [(request, asked.get(request.pk)) for request in settled],
         }
 
@@ -206,7 +201,7 @@ class PolicyAdmin(ProvingPages, DocumentAdmin):
             "older": older,
             "changes": older and policy_changes.between(older, version),
             "compare_url": self.page(document.pk, "compare"),
-            "warnings": policy_warnings.warnings_of(version),
+            **self.about_lint(version),
         }
 
     # --- differences ---
@@ -306,7 +301,7 @@ class PolicyAdmin(ProvingPages, DocumentAdmin):
             request_url=self.page(policy.pk, "request"),
             off_consequences=self.off_consequences,
             off_word=self.off_word_of(policy),
-            warnings=policy_warnings.warnings_of(version) if version else [],
+            **self.about_lint(version),
             error=error,
             typed=request.POST.get("reason", ""),
             **self._difference(policy.active, version),
@@ -342,7 +337,7 @@ class PolicyAdmin(ProvingPages, DocumentAdmin):
             own=waiting.requested_by_id == user.pk,
             off_consequences=self.off_consequences,
             off_word=self.off_word_of(policy),
-            warnings=policy_warnings.warnings_of(waiting.version) if waiting.version else [],
+            **self.about_lint(waiting.version),
             error=error,
             typed=request.POST.get("reason", ""),
             **self._difference(waiting.policy.active, waiting.version),

@@ -20,6 +20,9 @@ logger = logging.getLogger(__name__)
 Check = Callable[[Policy], Iterable[str]]
 _checks: list[Check] = []
 
+# Lint takes about a millisecond a rule, more with many action types; a rule is about a hundred characters.
+AT_ONCE = 10_000
+
 
 @dataclass(frozen=True, slots=True)
 class Warned:
@@ -38,6 +41,11 @@ class Warned:
 def register(check: Check) -> None:
     """Add a check: it takes a policy and says in sentences what to know about it."""
     _checks.append(check)
+
+
+def takes_long(version: PolicyVersion) -> bool:
+    """Whether somebody would wait for `warnings_of`, so that it has to be asked for by a request of its own."""
+    return len(version.text) > AT_ONCE
 
 
 def warnings_of(version: PolicyVersion) -> list[Warned]:
