@@ -18,7 +18,7 @@ from typing import Any
 import cel
 
 from .costs import pattern_cost
-from .expressions import WALKS, Binary, Call, Index, MapOf, Member, Node, Path, Ternary, Walk, parse
+from .expressions import WALKS, Binary, Call, Index, Literal, MapOf, Member, Node, Path, Ternary, Walk, parse
 from .functions import FUNCTIONS, addend, amount, members
 from .functions.constants import check_calls
 from .operands import operands
@@ -111,6 +111,10 @@ class EvaluationError(Exception):
     """A condition gave no answer for this intent."""
 
 
+class TooLarge(EvaluationError):
+    """It gave none because there is more in the intent than all conditions may read."""
+
+
 class Draft:
     """A condition that was read and not yet compiled, which is what takes long.
 
@@ -135,6 +139,7 @@ class Draft:
         reader.guard_addends(self.tree)
         self._rewritten = reader.rewritten()
         check_calls(self.tree)
+        _check_keys(self.tree)
         self._products = products(self.tree)
 
     @property
@@ -233,7 +238,7 @@ class Condition:
         surroundings.read(self.reads, self._rounds)
         for product in self._products:
             if product.steps(surroundings.values) > MAX_STEPS:
-                raise EvaluationError(f"the lists are too long: a walk would take more than {MAX_STEPS} steps")
+                raise TooLarge(f"the lists are too long: a walk would take more than {MAX_STEPS} steps")
         try:
             return self.program.execute(surroundings.context)
         except (KeyboardInterrupt, SystemExit):
@@ -287,12 +292,14 @@ class Surroundings:
             self._left -= self._weight(member, CHARACTERS) * rounds
         self._refuse_too_much()
 
-    def spend(self, costs: Iterable[Cost]) -> None:
+    def spend(self, costs: tuple[Cost, ...]) -> None:
         """Account for what a condition goes through, whoever evaluates it, before it does.
 
         Raises:
             EvaluationError: when all conditions together read too much of one intent.
         """
+        if not costs:
+            return
         for cost in costs:
             # What a loop names lies in a list that is accounted for itself.
             if cost.member[0] in self.values:
@@ -310,7 +317,7 @@ class Surroundings:
 
     def _refuse_too_much(self) -> None:
         if self._left < 0:
-            raise EvaluationError(f"the intent is too large: its conditions would read more than {MAX_READ} values")
+            raise TooLarge(f"the intent is too large: its conditions would read more than {MAX_READ} values")
 
     @property
     def context(self) -> Any:
@@ -523,6 +530,16 @@ class _Reader:
         for start, _, end, replacement in sorted(edits, reverse=True):
             text = text[:start] + replacement + text[end:]
         return text
+
+
+def _check_keys(tree: Node) -> None:
+    """The library takes 1 and true for one key or for two, as its own random order has it."""
+    for node in tree.walk():
+        if not isinstance(node, MapOf):
+            continue
+        keys = [key.value if isinstance(key, Literal) and key.type == "string" else None for key in node.children[::2]]
+        if None in keys or len(set(keys)) < len(keys):
+            raise ConditionError(f"the keys of a map are texts written out, each once: {node.source[:80]}")
 
 
 def _may_be_a_map(node: Node) -> bool:

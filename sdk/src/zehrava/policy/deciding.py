@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from .conditions import Condition, EvaluationError, Surroundings
+from .conditions import Condition, EvaluationError, Surroundings, TooLarge
 from .limits import LimitError, Use, plain
 from .requirements import Requirement
 from .rules import Policy, Rule
@@ -52,7 +52,7 @@ def decide(prepared: Prepared, surroundings: Surroundings, usage: Mapping[str, A
     Where a rule that does not block fails, the rules after it are asked as well: not whether to ask, but whom.
     """
     policy, values = prepared.policy, surroundings.values
-    failed: list[tuple[Rule, str]] = []
+    failed: list[tuple[Rule, EvaluationError]] = []
     for rule, condition, shortcut in prepared.rules:
         if condition is not None:
             held = shortcut(values) if shortcut is not None else None
@@ -61,7 +61,7 @@ def decide(prepared: Prepared, surroundings: Surroundings, usage: Mapping[str, A
                     held = condition.holds(surroundings)
                 except EvaluationError as error:
                     if rule.effect != BLOCK:
-                        failed.append((rule, str(error)))
+                        failed.append((rule, error))
                         continue
                     reason = _error(policy, rule, str(error))
                     said = Said(BLOCK, policy, rule.id, reason, None, _wanted(prepared, None, values, usage))
@@ -141,14 +141,17 @@ def _error(policy: Policy, rule: Rule, error: str) -> str:
     return f"rule {rule.id!r} of policy {policy.name!r} could not be evaluated: {error}"
 
 
-def _failed(policy: Policy, failed: list[tuple[Rule, str]], rest: Said) -> Said:
+def _failed(policy: Policy, failed: list[tuple[Rule, EvaluationError]], rest: Said) -> Said:
     """A condition without an answer asks: never a non-match, never allow.
 
     An agent can break a condition, so that must not choose who is asked: whoever ``rest``, what the policy would say
-    without the rules that failed, asks for is asked as well. Where it would block, everybody is whom any rule asks for.
+    without the rules that failed, asks for is asked as well. Where it would block, everybody is whom any rule asks for;
+    but what has grown too large to be read, which takes no more than padding, stays blocked.
     """
     rule, error = failed[0]
-    reason = _error(policy, rule, error)
+    reason = _error(policy, rule, str(error))
+    if rest.effect == BLOCK and any(isinstance(each, TooLarge) for _, each in failed):
+        return rest._replace(reason=f"{rest.reason}; {reason}")
     required = [each.requirement or policy.ask for each, _ in failed]
     if rest.effect == ASK:
         required.append(rest.requirement or policy.ask)

@@ -26,7 +26,10 @@ _FREE = 8  # values are read as fast as one, so that what is in proportion to th
 
 
 # What some functions cost: how many characters of a text they read in one step, and steps for each value.
-_DEAR = {"contains_term": (4, 1), "json_size": (CHARACTERS, 4)}
+_DEAR = {"contains_term": (1, 1), "json_size": (CHARACTERS, 4), "amount_sum": (CHARACTERS, 8)}
+# Steps that a call takes whatever it is given, which counts where it is made for each element of a list.
+_A_CALL = {"amount": 2, "glob": 8, "amount_times": 15, "contains_term": 60}
+_ANY_CALL = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,7 @@ def _costs(node: Node) -> Iterator[Cost]:
         called = [each.name for each in body if isinstance(each, Call)]
         characters = min(_DEAR[name][0] if name in _DEAR else _CALLED for name in called) if called else CHARACTERS
         each_time = max(1, sum(isinstance(each, Binary | Call | Has | Walk) for each in body))
+        each_time += sum(2 * _A_CALL.get(name, _ANY_CALL) for name in called if name in FUNCTIONS)
         dearest = max((_DEAR[name][1] for name in called if name in _DEAR), default=1)
         yield from _of(node.over, characters, each_time * dearest, 2)
         return

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..strict_yaml import join
 from ..verdicts import ALLOW, ASK, BLOCK
-from .agt_conditions import dids, fields, path_of, translate, unsettled
+from .agt_conditions import dids, fields, is_claimed, path_of, translate, unsettled
 from .agt_syntax import Among, Compared, Reading, Value, parse
 from .cel import FALSE, TRUE, CannotSay, Cel, both, either
 from .draft import Approval, Draft, Drafts
@@ -234,7 +234,7 @@ class _Rule:
             )
             self.source.drop(f"{self.path}.action", reason)
             return ASK
-        if reading and any(path_of(name).root == "context" for name in fields(reading.expression)):
+        if reading and any(is_claimed(name) for name in fields(reading.expression)):
             reason = "the condition rests on what the agent claims, so the rule asks instead of allowing"
             self.source.drop(f"{self.path}.action", reason)
             return ASK

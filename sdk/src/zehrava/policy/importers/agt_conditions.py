@@ -16,6 +16,11 @@ from .cel import FALSE, TRUE, Cel, Path, amount_of, both, compare, either, liter
 _ACTION = ("tool_name", "tool.name", "tool", "action.name", "action", "action.type", "action_type")
 _AGENT = ("agent.name", "agent_name", "agent", "agent.id", "agent_id")
 _ENVIRONMENT = ("agent.environment", "environment", "env")
+_REGISTERED = {"agent.tier": "tier", "agent.owner": "owner"}
+# Who somebody is and how far they are trusted: in a payload that is only what the agent says of itself.
+_WHO = frozenset(
+    {"agent", "user", "identity", "principal", "caller", "actor", "session", "auth", "trust", "trust_score"}
+)
 _NOWHERE = frozenset({"agent.did", "agent_did"})
 _PAYLOAD = (
     "args", "arguments", "parameters", "params", "payload", "tool_args", "tool_input", "tool.args", "tool.arguments",
@@ -32,6 +37,8 @@ def path_of(name: str) -> Path:
         return Path("agent", ("name",))
     if name in _ENVIRONMENT:
         return Path("agent", ("environment",))
+    if name in _REGISTERED:
+        return Path("agent", (_REGISTERED[name],))
     steps = tuple(name.split("."))
     if steps[0] == "context" and len(steps) > 1:
         return Path("context", steps[1:])
@@ -43,6 +50,12 @@ def path_of(name: str) -> Path:
     if len(steps) == 2 and steps[1] == "value":
         return Path("payload", steps[:1])  # how the toolkit hands over an argument that is no mapping
     return Path("payload", steps)
+
+
+def is_claimed(name: str) -> bool:
+    """Whether a field says what only the portal could know, and is here what the agent claims."""
+    path = path_of(name)
+    return path.root == "context" or (path.root == "payload" and name.split(".")[0] in _WHO)
 
 
 def unsettled(names: Iterable[str]) -> dict[str, str]:

@@ -49,7 +49,7 @@ def rebuno(text: str, name: str) -> Imported:
     made = policy_name(source, name)
     rules = Drafts(source)
     _read_unknown(source, rules, source.data, "", _TOP)
-    default = _read_default(source)
+    default = _read_default(source, rules)
     for index, rule in _in_order(source):
         _Rule(source, rules, rule, join("rules", index)).read()
     source.note(
@@ -78,14 +78,21 @@ def _read_unknown(source: Source, rules: Drafts, data: dict[str, Any], path: str
             )
 
 
-def _read_default(source: Source) -> str:
+def _read_default(source: Source, rules: Drafts) -> str:
     effects = {"allow": ALLOW, "deny": BLOCK, "require_approval": ASK}
+    if "default_action" in source.data and "default" in source.data:
+        raise source.refuse("default", "stands beside default_action; keep the one that is meant")
     if "default_action" in source.data:
         return effects[source.choice(source.data["default_action"], "default_action", effects)]
     if "default" in source.data:
         default, path = source.data["default"], "default"
         if isinstance(default, dict):
             path = "default.decision"
+            for key in default:
+                if key not in ("decision", "reason"):
+                    source.drop(f"default.{key}", "a default has no such part here; write a last rule without when")
+                    reason = "what the default also asked for could not be carried over"
+                    rules.unreadable(Draft(rules.id("held-back"), ASK, reason=reason))
             default = default.get("decision", "deny")
         return effects[source.choice(default, path, effects)]
     return BLOCK
@@ -189,19 +196,24 @@ class _Rule:
         listed, at = then.get("approvers"), f"{place}.approvers"
         if listed is None:
             listed, at = config.get("approvers"), f"{place}.approval_config.approvers"
+        if then.get("approvers") is not None and config.get("approvers") is not None:
+            self.source.drop(f"{path}.approval_config.approvers", "stands beside approvers, which count")
         groups: list[str] = []
         if listed is not None:
             entries = self.source.items(listed, at, most=_MOST_SEATS)
             groups = list(
                 dict.fromkeys(self.source.readable(each, join(at, index)) for index, each in enumerate(entries))
             )
-        expires_in = None
+        waits = []
         for wait, where in (
             (then.get("timeout"), f"{path}.timeout"),
             (config.get("timeout"), f"{path}.approval_config.timeout"),
         ):
             if wait is not None:
-                expires_in = at_most(seconds(self.source, wait, where))
+                if waits:
+                    self.source.note(where, "stands beside another timeout: the shorter one counts")
+                waits.append(seconds(self.source, wait, where))
+        expires_in = at_most(min(waits)) if waits else None
         if effect != ASK:
             for key in ("timeout", "approvers", "approval_config"):
                 if key in then:
@@ -237,6 +249,8 @@ class _Rule:
         for key in rate:
             if key not in _RATE:
                 raise self.source.refuse(join(place, key), f"is unknown; known here: {', '.join(_RATE)}")
+        if "max_calls" in rate and "max" in rate:
+            raise self.source.refuse(f"{place}.max", "stands beside max_calls; keep the one that is meant")
         key = "max_calls" if "max_calls" in rate else "max"
         count = self.source.whole(rate.get(key), f"{place}.{key}", least=0, most=_MOST)
         scope = self.source.choice(
@@ -267,8 +281,7 @@ class _Rule:
                 if key in _TOOLS:
                     parts.append(self._tools(value, place))
                 elif key in _AGENTS:
-                    names = self.source.texts([value] if isinstance(value, str) else value, place, most=200)
-                    parts.append(one_of(Path("agent", ("name",)).value, names) if names else None)
+                    parts.append(one_of(Path("agent", ("name",)).value, self._names(value, place)))
                 elif key in _KINDS:
                     if not self._means_intents(key, value, place):
                         return None, True, False
@@ -305,11 +318,18 @@ class _Rule:
             return False
         raise CannotSay(f"{quoted(value)} has no equal here")
 
-    def _tools(self, value: Any, place: str) -> Cel | None:
+    def _names(self, value: Any, place: str) -> list[str]:
+        """One name or several; none at all could mean nobody or everybody."""
         names = self.source.texts([value] if isinstance(value, str) else value, place, most=200)
+        if not names:
+            raise self.source.refuse(place, "names nothing; leave it out where everything is meant")
+        return names
+
+    def _tools(self, value: Any, place: str) -> Cel | None:
+        names = self._names(value, place)
         action = Path("intent", ("action",))
         exact = [name for name in names if not set(name) & set("*?[]\\")]
         globs = [glob_test(action, name) for name in names if name not in exact]
-        if not names or "*" in names:
+        if "*" in names:
             return None
         return either(*([one_of(action.value, exact)] if exact else []), *globs)

@@ -85,6 +85,8 @@ class _Predicate:
         for key in wanted:
             if key not in _KNOWN:
                 raise CannotSay(f"{key!r} has no equal here")
+            if wanted[key] is None:
+                raise CannotSay(f"{key!r} is given as nothing")
         required = "required" in wanted and self.source.boolean(wanted["required"], f"{self.place}.required")
         tests = self._texts(wanted) + self._numbers(wanted)
         if not tests and not required:
