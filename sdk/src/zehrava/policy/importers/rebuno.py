@@ -6,6 +6,7 @@ rule does not expect never makes a rule allow; a rule that asks or blocks takes 
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 
 from ..strict_yaml import join
@@ -204,7 +205,7 @@ class _Rule:
             groups = list(
                 dict.fromkeys(self.source.readable(each, join(at, index)) for index, each in enumerate(entries))
             )
-        waits = []
+        waits: list[Fraction] = []
         for wait, where in (
             (then.get("timeout"), f"{path}.timeout"),
             (config.get("timeout"), f"{path}.approval_config.timeout"),
