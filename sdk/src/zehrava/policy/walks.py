@@ -30,6 +30,7 @@ _DEAR = {"contains_term": (1, 1), "json_size": (CHARACTERS, 4), "amount_sum": (C
 # Steps that a call takes whatever it is given, which counts where it is made for each element of a list.
 _A_CALL = {"amount": 2, "glob": 8, "amount_times": 15, "contains_term": 60}
 _ANY_CALL = 30
+_NO_TEXT = 10**9
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,10 @@ def _costs(node: Node) -> Iterator[Cost]:
         each_time = max(1, sum(isinstance(each, Binary | Call | Has | Walk) for each in body))
         each_time += sum(2 * _A_CALL.get(name, _ANY_CALL) for name in called if name in FUNCTIONS)
         dearest = max((_DEAR[name][1] for name in called if name in _DEAR), default=1)
-        yield from _of(node.over, characters, each_time * dearest, 2)
+        # What is done for each element, and what is read of its texts.
+        yield from _of(node.over, _NO_TEXT, each_time, 2)
+        if called:
+            yield from _of(node.over, characters, dearest)
         return
     if isinstance(node, Binary) and node.op == "in":
         yield from _of(node.right, CHARACTERS, 1, 4)
