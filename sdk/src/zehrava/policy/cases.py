@@ -145,6 +145,17 @@ def _read_intent(shape: Shape, data: Mapping[str, Any], path: str) -> dict[str, 
             shape.fault(f"{path}.{key}", "must be a mapping")
     if "action" in data:
         shape.string(data["action"], f"{path}.action", most=200)
+    # What could not be evaluated would be asked about: a test for that would pass whatever the rules say.
+    for key in ("target", "summary", "on_behalf_of"):
+        if not isinstance(data.get(key), str | None):
+            shape.fault(f"{path}.{key}", "must be a string")
+    if data.get("tags"):
+        for index, tag in enumerate(shape.items(data["tags"], f"{path}.tags", most=50)):
+            shape.string(tag, join(f"{path}.tags", index), most=100)
+    if data.get("records") is not None:
+        shape.integer(data["records"], f"{path}.records", least=0, most=2**53 - 1)
+    if data.get("value") is not None:
+        shape.mapping(data["value"], f"{path}.value", known=("amount", "currency"), required=("amount", "currency"))
     intent = {key: data[key] for key in data if key not in ("name", "expect", "now")}
     intent["now"] = _read_now(shape, data["now"], f"{path}.now") if "now" in data else NOW
     return intent

@@ -12,6 +12,8 @@ from zehrava import durations
 from .errors import Fault
 from .strict_yaml import Document, join
 
+_GUESSED = 20
+
 
 def kind(value: Any) -> str:
     """How people call the type of a YAML value."""
@@ -51,7 +53,9 @@ class Shape:
             if key in known:
                 continue
             member = join(path, key)
-            like = difflib.get_close_matches(str(key)[:100], known, 1)
+            # Looking for what was meant takes longest; who has many faults has enough to read.
+            few = len(self.faults) < _GUESSED
+            like = difflib.get_close_matches(str(key)[:100], known, 1) if few else ()
             meant = f"did you mean {like[0]}? " if like else ""
             reason = f"unknown key; {meant}known here: {', '.join(known)}"
             if key in later:

@@ -28,16 +28,18 @@ def domain(email: Any) -> str:
 
     Raises:
         ValueError: when it is not exactly one bare address: one ``@``, something on each side, a host name after it.
-            Lists, display names and anything a mailer could read in two ways are refused, routes (``a%b``, ``a!b``)
-            among them.
+            Lists, display names and anything a mailer could read in two ways are refused: routes (``a%b``, ``a!b``),
+            encoded words and what is not ASCII among them.
     """
     if not isinstance(email, str) or len(email) > 320 or email.count("@") != 1:
         raise ValueError("domain() takes one bare e-mail address with exactly one @")
     local, host = email.split("@")
-    plain = host.isascii()  # before it is lowered: the Kelvin sign becomes a k
+    # Before it is lowered: the Kelvin sign becomes a k. A local part that some mailer folds or decodes (U+FF20, an
+    # encoded word) hides another host.
+    plain = email.isascii() and "=?" not in local
     host = host.lower()
     if not plain or not _LOCAL.fullmatch(local) or not _HOST.fullmatch(host):
-        raise ValueError("domain() takes one bare e-mail address with an ASCII host name")
+        raise ValueError("domain() takes one bare e-mail address in ASCII, nothing encoded in it")
     return host
 
 
