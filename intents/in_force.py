@@ -125,6 +125,7 @@ class Snapshot:
         return self.rules.action_types
 
 
+_LOADS = 5
 _lock = threading.Lock()
 _rules: Rules | None = None
 
@@ -137,7 +138,7 @@ def current() -> Snapshot:
     if rules is None or rules.version != version:
         with _lock:
             if _rules is None or _rules.version != version:
-                _rules = _load(version)
+                _rules = _load_whole(version)
             rules = _rules
     return Snapshot(rules, now)
 
@@ -174,6 +175,17 @@ def _version_and_time() -> tuple[int, datetime]:
         bump()
         return _version_and_time()
     return row[0], row[1].astimezone(UTC)
+
+
+def _load_whole(version: int) -> Rules:
+    """What is in force at one version. Several statements read it: a commit between them moved the version."""
+    for _ in range(_LOADS):
+        rules = _load(version)
+        version, _now = _version_and_time()
+        if rules.version == version:
+            return rules
+    # Somebody changes something all the time. What was read in parts lets nothing pass that it should not.
+    return rules
 
 
 def _load(version: int) -> Rules:

@@ -160,3 +160,26 @@ def test_an_agent_approves_nothing_by_naming_a_lenient_policy():
     run_by_noop("db.tidy")
     assert make_intent(action="db.drop", policy="reading").status == Status.PENDING_APPROVAL
     assert make_intent(action="db.tidy", policy="reading").status == Status.PENDING_APPROVAL
+
+
+def test_what_is_in_force_is_read_again_where_it_moved_while_it_was_read(monkeypatch):
+    """Several statements read it: half of one state and half of the next would look like something that was altered."""
+    from intents import in_force
+
+    allow("a.b", name="one")
+    in_force.current()
+    load, loads = in_force._load, []
+
+    def torn(version):
+        loads.append(version)
+        rules = load(version)
+        if len(loads) == 1:
+            allow("c.d", name="two")
+        return rules
+
+    monkeypatch.setattr(in_force, "_load", torn)
+    in_force.bump()
+    rules = in_force.current().rules
+    assert len(loads) == 2
+    assert rules.policies.names == {"one", "two"}
+    assert in_force.current().rules is rules

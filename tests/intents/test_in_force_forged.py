@@ -257,11 +257,11 @@ def test_what_is_compared_takes_as_many_queries_however_many_there_are(django_as
 
     load(2)
     in_force.bump()
-    with django_assert_num_queries(11):
+    with django_assert_num_queries(12):
         before = in_force.current()
     load(9)
     in_force.bump()
-    with django_assert_num_queries(11):
+    with django_assert_num_queries(12):
         after = in_force.current()
     assert (len(before.policy_versions), len(after.policy_versions), len(after.agents_by_key)) == (2, 9, 11)
     assert json.dumps(dict(after.rules.unreadable_policies)) == "{}"
