@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.contrib.auth.models import User
-from django.db.models import QuerySet, prefetch_related_objects
+from django.db.models import prefetch_related_objects
 
 from intents.models import Intent
 from reviews.models import Decision, Vote
@@ -60,10 +60,10 @@ def may_decide(intent: Intent, user: User) -> Refusal | None:
     return None
 
 
-def who_may_decide(intent: Intent) -> list[Eligible]:
-    """Everybody who could still give a vote, by name; two queries."""
+def who_may_decide(intent: Intent, votes: Iterable[Decision]) -> list[Eligible]:
+    """Everybody who could still give a vote, by name, where these votes stand; two queries."""
     groups = groups_of(intent.requirement)
-    voted = {vote.reviewer_id for vote in _votes([intent]) if about_this(vote, intent)}
+    voted = {vote.reviewer_id for vote in votes if about_this(vote, intent)}
     members = (
         User.objects.filter(is_active=True, groups__name__in=groups)
         .exclude(pk__in=intent.owner_ids.union(intent.widened_by))
@@ -81,8 +81,8 @@ def who_may_decide(intent: Intent) -> list[Eligible]:
 def votes_of(intents: Iterable[Intent]) -> dict[str, list[Decision]]:
     """The votes that stand, by intent, earliest first; with their reviewers' present groups, two queries in all."""
     votes: dict[str, list[Decision]] = {}
-    rows = _votes(intents).select_related("reviewer").prefetch_related("reviewer__groups").order_by("id")
-    for decision in rows:
+    rows = Decision.objects.filter(intent__in=list(intents), withdrawn_at__isnull=True)
+    for decision in rows.select_related("reviewer").prefetch_related("reviewer__groups").order_by("id"):
         votes.setdefault(decision.intent_id, []).append(decision)
     return votes
 
@@ -108,10 +108,6 @@ def standing_of(intent: Intent, votes: Iterable[Decision]) -> Standing:
 def about_this(vote: Decision, intent: Intent) -> bool:
     """Whether the vote is about what would run now, under what is asked for now: an amendment makes others of both."""
     return vote.digest == intent.digest and vote.requirement_digest == intent.requirement_digest
-
-
-def _votes(intents: Iterable[Intent]) -> QuerySet[Decision]:
-    return Decision.objects.filter(intent__in=list(intents), withdrawn_at__isnull=True)
 
 
 def is_principal(intent: Intent, user: User) -> bool:

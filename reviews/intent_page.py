@@ -152,7 +152,7 @@ def build(intent: Intent, person: User) -> IntentPage:
     votes = [decision for decision in decisions if decision.withdrawn_at is None]
     stood = standing_of(intent, votes)
     taken = takes_of([intent]).get(intent.pk)
-    eligible = who_may_decide(intent)
+    eligible = who_may_decide(intent, votes)
     document = intent.document
     # What is bound is what was rendered: the digest of this text, not the one stored beside it.
     digest = canonical.digest(intent.canonical.encode())

@@ -13,7 +13,7 @@ from intents.models import Amendment, Intent, Status
 from intents.representation import represent
 from reviews import decisions
 from reviews.decisions import decide, unlike_their_digests, withdraw
-from reviews.entitlement import who_may_decide
+from reviews.entitlement import votes_of, who_may_decide
 from reviews.models import Decision
 from reviews.queue import waiting_for
 from tests.factories import in_force_as, load_action_type, load_policy, make_agent, make_intent, make_user
@@ -119,7 +119,7 @@ def test_a_widening_change_is_not_approved_by_its_editor(refunds):
     assert changed.payload == {"amount": "120.00"}
     assert Amendment.objects.get().widens
 
-    assert [person.name for person in who_may_decide(changed)] == ["other"]
+    assert [person.name for person in who_may_decide(changed, votes_of([changed]).get(changed.pk, []))] == ["other"]
     assert changed.pk not in waiting_for(editor)
     assert changed.pk in waiting_for(other)
     # Not by voting once more, and not by taking the vote back and voting plainly.

@@ -74,7 +74,7 @@ def test_the_owner_never_decides_not_even_as_a_superuser():
     intent = make_intent(make_agent(owner=owner)[1])
     assert refused(intent, owner) == "not-entitled"
     assert "own" in may_decide(intent, owner).text
-    assert owner.username not in [person.name for person in who_may_decide(intent)]
+    assert owner.username not in [person.name for person in who_may_decide(intent, [])]
 
 
 def test_a_superuser_without_a_seat_does_not_decide():
