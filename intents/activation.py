@@ -22,7 +22,7 @@ from django.db import IntegrityError, transaction
 from audit import clock, ledger
 from audit.actors import Actor
 from audit.models import Event
-from intents import documents, recorded, second_person
+from intents import documents, parsing, recorded, second_person
 from intents.models import ActivationRequest, Policy, PolicyVersion, RequestState
 from intents.reasons import read_reason
 from intents.second_person import takes_two
@@ -261,7 +261,7 @@ def _ask(
         raise Problem("conflict", f"{already} already: there is nothing to ask for.")
     if version is not None:
         recorded.refuse_altered(version)
-        documents.parse_policy(version.text, version=version.number)
+        parsing.parse_policy(version.text, version=version.number)
     waiting = open_request(policy)
     if waiting is not None:
         _make_room(waiting, version, by=by, person=person, reason=reason, replacing=replacing)

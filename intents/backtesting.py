@@ -27,7 +27,7 @@ from audit.actors import Actor
 from audit.canonical_rows import instant
 from audit.comparing import BATCH, Finding
 from audit.models import Event
-from intents import documents, doorbell, in_force, lifecycle
+from intents import doorbell, in_force, lifecycle, parsing
 from intents.giving_way import GivingWay
 from intents.models import Backtest, BacktestDifference, BacktestState, Intent, Policy, PolicyVersion
 from intents.models.proving import LIVE
@@ -59,7 +59,7 @@ def request(version: PolicyVersion, *, days: int, by: Actor, user: User | None) 
     """
     if not 1 <= days <= DAYS_MOST:
         raise Problem("invalid", f"Choose 1 to {DAYS_MOST} days.", path="/days")
-    documents.parse_policy(version.text, version=version.number)
+    parsing.parse_policy(version.text, version=version.number)
     snapshot = in_force.current()
     until = snapshot.now
     backtest = Backtest(

@@ -15,18 +15,14 @@ from audit.actors import Actor
 from intents import executors, in_force, recorded, second_person, shadowing
 from intents.models import ActionType, ActionTypeVersion, Policy, PolicyVersion
 from intents.outlines import outline
-from zehrava import action_types, canonical, ids, policy
+from intents.parsing import parse_policy
+from zehrava import action_types, canonical, ids
 from zehrava.action_types import ActionTypeError
 from zehrava.policy import strict_yaml
 from zehrava.problems import Problem
 
 Stored = TypeVar("Stored", Policy, ActionType)
 Version = TypeVar("Version", PolicyVersion, ActionTypeVersion)
-
-
-def parse_policy(text: str, *, version: int = 1) -> policy.Policy:
-    """Read a policy as it would be stored. Raises PolicyError, which says where and what to mend."""
-    return policy.parse_policy(text, version=version)
 
 
 def parse_action_type(text: str) -> action_types.ActionType:

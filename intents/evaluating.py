@@ -17,7 +17,7 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 
-from intents import documents, judging, limits
+from intents import judging, limits, parsing
 from intents.cases import STATUS_OF_EFFECT, case_of
 from intents.in_force import AgentInForce, Snapshot
 from intents.judging import Judgement
@@ -159,13 +159,13 @@ def _with_draft(policies: PolicySet, text: Any) -> PolicySet:
     if not isinstance(text, str):
         raise invalid([{"path": "/document", "detail": "Send the text of a policy, a string."}])
     try:
-        draft = documents.parse_policy(text)
+        draft = parsing.parse_policy(text)
     except PolicyError as error:
         raise _refused(error) from error
     others = [policy for policy in policies.policies if policy.name != draft.name]
     newest = PolicyVersion.objects.filter(policy__name=draft.name).order_by("-number").first()
     if newest is not None:
-        draft = documents.parse_policy(text, version=newest.number + 1)
+        draft = parsing.parse_policy(text, version=newest.number + 1)
     return PolicySet([*others, draft], default=policies.default)
 
 

@@ -19,8 +19,9 @@ from django.db.models import Q
 from intents.judging import SAID, Judgement, facts_of, joined, judge
 from intents.models import Intent, PolicyVersion
 from intents.outlines import read_all
+from intents.parsing import parse_policy
 from zehrava import canonical
-from zehrava.policy import ASK, Policy, PolicyError, PolicySet, parse_policy
+from zehrava.policy import ASK, Policy, PolicyError, PolicySet
 
 logger = logging.getLogger(__name__)
 

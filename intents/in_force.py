@@ -24,9 +24,10 @@ from intents.models import ActionTypeVersion, Agent, AgentKey, InForce, PolicyVe
 from intents.models import Policy as PolicyRow
 from intents.models.agents import STANDARD_TIER
 from intents.outlines import Unreadable
+from intents.parsing import parse_policy
 from intents.recorded import Recorded
 from zehrava.action_types import ActionType
-from zehrava.policy import Policy, PolicySet, parse_policy
+from zehrava.policy import Policy, PolicySet
 from zehrava.problems import Problem
 
 Stored = TypeVar("Stored", PolicyRow, ActionTypeRow)

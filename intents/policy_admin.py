@@ -16,7 +16,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 from unfold.decorators import display
 
-from intents import activation, documents, policy_changes, text_diff
+from intents import activation, documents, parsing, policy_changes, text_diff
 from intents.document_admin import DocumentAdmin, DocumentForm
 from intents.document_versions import Standing
 from intents.governed_admin import person, require
@@ -50,7 +50,7 @@ tests:
 
 
 class PolicyForm(DocumentForm):
-    parse = staticmethod(documents.parse_policy)
+    parse = staticmethod(parsing.parse_policy)
     noun = "policy"
 
     class Meta(DocumentForm.Meta):
@@ -61,7 +61,7 @@ class PolicyForm(DocumentForm):
 @functools.lru_cache(maxsize=256)
 def _count_rules(text: str) -> str:
     try:
-        return str(len(documents.parse_policy(text).rules))
+        return str(len(parsing.parse_policy(text).rules))
     except DocumentError:
         return "cannot be read: nothing is allowed by it"
 

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from intents import documents, in_force
+from intents import in_force, parsing
 from intents.models import PolicyVersion
 from zehrava.policy import Policy, linting
 from zehrava.policy.errors import DocumentError
@@ -81,7 +81,7 @@ def _lint(policy: Policy) -> list[Warned]:
 # The text of a version never changes, and every look at its page asks.
 @functools.lru_cache(maxsize=64)
 def _parsed(text: str) -> Policy:
-    return documents.parse_policy(text)
+    return parsing.parse_policy(text)
 
 
 @functools.lru_cache(maxsize=64)

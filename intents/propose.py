@@ -51,6 +51,7 @@ def propose(
     judgement = judging.judge(snapshot.policies, case.facts, unreadable=snapshot.rules.unreadable_policies)
     # Without limits all is said before the transaction begins, where others may be waiting.
     intent = None if judgement.uses else draft(agent, case, judgement, snapshot)
+    seen = shadowing.look(case.facts, snapshot.rules.shadows, now=snapshot.now)
     try:
         with transaction.atomic():
             if idempotency_key:
@@ -58,8 +59,8 @@ def propose(
             if intent is None:
                 judgement, intent = _within_limits(agent, case, judgement.uses, snapshot)
             answer = _store(agent, intent, judgement.uses, body, snapshot, idempotency_key, request_digest)
-            if snapshot.rules.shadows and answer.intent_id == intent.pk:
-                shadowing.observe(intent, case.facts, judgement, snapshot.rules.shadows)
+            if seen and answer.intent_id == intent.pk:
+                shadowing.observe(intent, case.facts, judgement, seen)
             return answer
     except _RulesMoved:
         fresh = in_force.current()

@@ -14,8 +14,9 @@ from intents import integrity, proving
 from intents.judging import Judgement, attributes_of, facts_of, joined, judge
 from intents.models import Agent, Backtest, BacktestDifference, Change, Intent, PolicyVersion, Status
 from intents.outlines import Unreadable, read_all
+from intents.parsing import parse_policy
 from zehrava import canonical
-from zehrava.policy import Policy, PolicySet, parse_policy
+from zehrava.policy import Policy, PolicySet
 from zehrava.policy.limits import Meter
 
 logger = logging.getLogger(__name__)

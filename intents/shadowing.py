@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -22,7 +23,7 @@ from intents import in_force, limits, proving
 from intents.in_force import Shadow
 from intents.judging import Facts, Judgement, judge
 from intents.models import Change, Intent, Policy, PolicyVersion, ShadowVerdict
-from zehrava.policy import parse_policy
+from intents.parsing import parse_policy
 from zehrava.problems import Problem
 
 logger = logging.getLogger(__name__)
@@ -97,23 +98,64 @@ def _point_at(
 # --- on every proposal ---------------------------------------------------------------------------------------------
 
 
-def observe(intent: Intent, facts: Facts, said: Judgement, shadows: Sequence[Shadow]) -> None:
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a version in shadow says of a proposal; `then` is None where it could not be judged, and `failed` why."""
+
+    shadow: Shadow
+    then: Judgement | None
+    failed: str = ""
+
+
+def look(facts: Facts, shadows: Sequence[Shadow], *, now: datetime) -> list[Seen]:
+    """What each version in shadow says of a proposal, before its transaction begins: however long a draft takes to
+    be judged, nobody waits for a lock meanwhile.
+
+    Limits count only what would have passed under the version since it is in shadow. No counter is locked for it: of
+    two proposals at the same moment one may not see the other's use.
+    """
+    seen = []
+    for shadow in shadows:
+        try:
+            seen.append(_look(facts, shadow, now))
+        except OperationalError:
+            # Whoever holds a lock here holds it against the others too: the proposal waits once and not for each.
+            logger.exception("no proposal could be judged in shadow by %s and those after it", shadow)
+            break
+    return seen
+
+
+def _look(facts: Facts, shadow: Shadow, now: datetime) -> Seen:
+    try:
+        then = judge(shadow.policies, facts, unreadable=shadow.unreadable)
+        if then.uses:
+            with _reading():
+                usage = limits.read(then.uses, now=now, namespace=shadow.namespace)
+            then = judge(shadow.policies, facts, usage=usage, unreadable=shadow.unreadable)
+    except OperationalError:
+        raise
+    except Exception as error:
+        logger.exception("%s cannot judge a proposal in shadow", shadow)
+        return Seen(shadow, None, type(error).__name__)
+    return Seen(shadow, then)
+
+
+def observe(intent: Intent, facts: Facts, said: Judgement, seen: Sequence[Seen]) -> None:
     """Write down what each version in shadow says of an intent that has just been stored, in its transaction.
 
     `said` is what the active set said. An intent that neither the version nor the one it would replace covers is
     passed over: of that it says nothing.
     """
-    for shadow in shadows:
+    for each in seen:
         try:
             # A savepoint, so that a failure in here leaves the transaction of the proposal usable.
             with transaction.atomic(), _not_waiting():
-                _observe(intent, facts, said, shadow)
+                _observe(intent, facts, said, each)
         except OperationalError:
-            # Whoever holds a lock here holds it against the others too: the proposal waits once and not for each.
-            logger.exception("%s could not be judged in shadow by %s and those after it", intent.pk, shadow)
+            logger.exception("%s could not be judged in shadow by %s and those after it", intent.pk, each.shadow)
             return
         except Exception:
-            logger.exception("%s could not be judged by %s in shadow", intent.pk, shadow)
+            logger.exception("%s could not be judged by %s in shadow", intent.pk, each.shadow)
 
 
 @contextmanager
@@ -138,15 +180,23 @@ def _not_waiting() -> Iterator[None]:
         cursor.execute("SELECT set_config('lock_timeout', %s, true)", [before])
 
 
-def _observe(intent: Intent, facts: Facts, said: Judgement, shadow: Shadow) -> None:
-    try:
-        then = _judged(intent, facts, shadow)
-    except OperationalError:
-        raise  # nothing can be written after it
-    except Exception as error:
-        logger.exception("%s cannot judge %s in shadow", shadow, intent.pk)
-        row = ShadowVerdict(change=Change.UNREADABLE, effect="", said_by="", reason=type(error).__name__)
+@contextmanager
+def _reading() -> Iterator[None]:
+    """A look at the counters that waits for nobody: on SQLite nobody who reads does, and a transaction would write."""
+    if connection.vendor != "postgresql":
+        yield
+        return
+    with transaction.atomic(), _not_waiting():
+        yield
+
+
+def _observe(intent: Intent, facts: Facts, said: Judgement, seen: Seen) -> None:
+    shadow, then = seen.shadow, seen.then
+    if then is None:
+        row = ShadowVerdict(change=Change.UNREADABLE, effect="", said_by="", reason=seen.failed)
     else:
+        if then.uses:
+            limits.count(then.uses, intent, at=intent.created_at, namespace=shadow.namespace)
         changed = proving.change(intent.verdict, intent.requirement, then, then.requirement)
         if changed == Change.SAME and not proving.concerns(shadow.name, said, then) and facts.named != shadow.name:
             return
@@ -158,19 +208,6 @@ def _observe(intent: Intent, facts: Facts, said: Judgement, shadow: Shadow) -> N
         )
     row.intent_id, row.version_id, row.at = intent.pk, shadow.version_id, intent.created_at
     inserting.insert([row])
-
-
-def _judged(intent: Intent, facts: Facts, shadow: Shadow) -> Judgement:
-    """What the version says, with limits that count only what would have passed under it since it is in shadow.
-
-    No counter is locked for it: of two proposals at the same moment one may not see the other's use.
-    """
-    then = judge(shadow.policies, facts, unreadable=shadow.unreadable)
-    if then.uses:
-        usage = limits.read(then.uses, now=intent.created_at, namespace=shadow.namespace)
-        then = judge(shadow.policies, facts, usage=usage, unreadable=shadow.unreadable)
-        limits.count(then.uses, intent, at=intent.created_at, namespace=shadow.namespace)
-    return then
 
 
 # --- what the page shows -------------------------------------------------------------------------------------------

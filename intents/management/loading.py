@@ -12,7 +12,7 @@ from django.db.models import Max
 
 from audit.actors import Actor
 from audit.models import Event
-from intents import activation, documents, in_force, policy_warnings
+from intents import activation, documents, in_force, parsing, policy_warnings
 from intents.management.answering import Answer
 from intents.models import ActionType, Policy, PolicyVersion
 from zehrava.policy import PolicySet
@@ -34,7 +34,7 @@ class Kind:
     pointed: tuple[str, str]
 
 
-POLICIES = Kind(Policy, documents.parse_policy, documents.save_policy, ("policy.activated", "policy.disabled"))
+POLICIES = Kind(Policy, parsing.parse_policy, documents.save_policy, ("policy.activated", "policy.disabled"))
 ACTION_TYPES = Kind(
     ActionType,
     documents.parse_action_type,
@@ -141,7 +141,7 @@ def _load(texts: dict[str, tuple[Path, str]], kind: Kind, *, by: Actor, replace:
 
 def _store(path: Path, text: str, *, by: Actor) -> Loaded:
     """Store a policy as a draft; nothing comes into force and nobody is asked."""
-    newest = _newest(POLICIES, documents.parse_policy(text).name)
+    newest = _newest(POLICIES, parsing.parse_policy(text).name)
     version: PolicyVersion = documents.save_policy(text, by=by, user=None, activate=False)
     new = newest is None or version.number > newest
     in_force = version.policy.active_id == version.pk
@@ -157,7 +157,7 @@ def _ask(path: Path, text: str, *, by: Actor) -> Loaded:
 
     It undoes nothing that a person did: the people who confirm it see whose version it would replace, and how.
     """
-    was = _before(POLICIES, documents.parse_policy(text).name)
+    was = _before(POLICIES, parsing.parse_policy(text).name)
     stored = _store(path, text, by=by)
     if stored.document["in_force"]:
         return stored
@@ -197,7 +197,7 @@ def _refuse_failing(texts: dict[str, tuple[Path, str]], files: Iterable[Path]) -
             faults.extend(f"{file}:{fault}" for fault in error.errors)
     if all_cases and not faults:
         kept = [policy for policy in in_force.current().policies.policies if policy.name not in texts]
-        loaded = [documents.parse_policy(text) for _, text in texts.values()]
+        loaded = [parsing.parse_policy(text) for _, text in texts.values()]
         policies = PolicySet([*kept, *loaded], default=settings.ZEHRAVA_DEFAULT_EFFECT)
         faults = [str(failure) for failure in run(policies, all_cases)]
     if faults:

@@ -39,6 +39,9 @@ rules:
   - {id: small, when: amount(payload.amount) <= amount("100"), effect: allow}
 default: require_approval
 """
+LIMITED = ALLOWS_SMALL.replace(
+    'amount("100"), effect: allow', 'amount("100"), effect: allow, limits: [{count: 1, window: 1h}]'
+)
 
 
 def draft(text: str) -> PolicyVersion:
@@ -87,6 +90,23 @@ def test_the_figures_count_each_kind_and_rule(key):
     assert found["judged"] == 4
     assert found["counts"] == {"allowed": 3, "blocked": 1}
     assert found["rules"] == {"allowed": {"refunds/small": 3}, "blocked": {"refunds/odd": 1}}
+
+
+def test_a_draft_is_judged_before_the_transaction_in_which_others_may_be_waiting(key, monkeypatch):
+    load_policy(ASKS)
+    shadow(LIMITED)
+    agent, within = in_force_as(key), []
+    outside, judge = len(connection.savepoint_ids), shadowing.judge
+
+    def judged(*arguments: Any, **named: Any) -> Any:
+        within.append(len(connection.savepoint_ids))
+        return judge(*arguments, **named)
+
+    monkeypatch.setattr("intents.shadowing.judge", judged)
+    propose(agent, {"action": "stripe.refund", "payload": {"amount": "1.00", "country": "DE"}})
+
+    assert within == [outside, outside]
+    assert ShadowVerdict.objects.get().change == "allowed"
 
 
 def test_what_neither_version_covers_is_passed_over(key):
@@ -140,8 +160,7 @@ def test_the_same_proposal_again_is_not_judged_again(key):
 @pytest.mark.parametrize("broken", ["judge", "proving.change", "_observe", "limits.read", "limits.count"])
 def test_nothing_that_goes_wrong_in_shadow_touches_a_proposal(key, broken, monkeypatch):
     load_policy(ASKS)
-    limited = "limits: [{count: 1, window: 1h}]"
-    shadow(ALLOWS_SMALL.replace('amount("100"), effect: allow', f'amount("100"), effect: allow, {limited}'))
+    shadow(LIMITED)
 
     def fails(*_: Any, **__: Any) -> None:
         raise RuntimeError("broken on purpose")
@@ -154,15 +173,16 @@ def test_nothing_that_goes_wrong_in_shadow_touches_a_proposal(key, broken, monke
     assert set(ShadowVerdict.objects.values_list("change", flat=True)) <= {"unreadable"}
 
 
-def test_a_statement_that_the_database_refuses_in_shadow_leaves_the_proposal_whole(key, monkeypatch):
+@pytest.mark.parametrize("where", ["limits.read", "limits.count", "proving.change"])
+def test_a_statement_that_the_database_refuses_in_shadow_leaves_the_proposal_whole(key, where, monkeypatch):
     load_policy(ASKS)
-    shadow(ALLOWS_SMALL)
+    shadow(LIMITED)
 
     def refused(*_: Any, **__: Any) -> None:
         with connection.cursor() as cursor:
             cursor.execute("SELECT * FROM no_such_table")
 
-    monkeypatch.setattr("intents.shadowing.judge", refused)
+    monkeypatch.setattr(f"intents.shadowing.{where}", refused)
     intent = refund(key)
 
     assert intent.status == "pending_approval"
@@ -195,11 +215,12 @@ def locked() -> Iterator[Callable[[str], threading.Event]]:
 
 @pytest.mark.skipif("connection.vendor != 'postgresql'", reason="only PostgreSQL locks a table beside others")
 @pytest.mark.django_db(transaction=True)
-def test_a_proposal_does_not_wait_for_a_lock_that_only_shadow_mode_needs(key, locked):
+@pytest.mark.parametrize("table", ["intents_shadowverdict", "intents_limituse"])
+def test_a_proposal_does_not_wait_for_a_lock_that_only_shadow_mode_needs(key, table, locked):
     load_policy(ASKS)
-    shadow(ALLOWS_SMALL)
+    shadow(LIMITED)
     refund(key)
-    gave_up = locked("intents_shadowverdict")
+    gave_up = locked(table)
 
     intent = refund(key, "30.00")
 
@@ -214,7 +235,7 @@ def test_what_else_a_proposal_does_waits_for_locks_as_long_as_before(key, refuse
     load_policy(ASKS)
     shadow(ALLOWS_SMALL)
     agent, during = in_force_as(key), []
-    observe, judge = shadowing.observe, shadowing.judge
+    observe, change = shadowing.observe, shadowing.proving.change
 
     def bound() -> str:
         with connection.cursor() as cursor:
@@ -228,15 +249,15 @@ def test_what_else_a_proposal_does_waits_for_locks_as_long_as_before(key, refuse
         assert bound() == "7s"
         during.append("after")
 
-    def judged(*arguments: Any, **named: Any) -> Any:
+    def compared(*arguments: Any) -> Any:
         during.append(bound())
         if refused:
             with connection.cursor() as cursor:
                 cursor.execute("SELECT * FROM no_such_table")
-        return judge(*arguments, **named)
+        return change(*arguments)
 
     monkeypatch.setattr("intents.shadowing.observe", watched)
-    monkeypatch.setattr("intents.shadowing.judge", judged)
+    monkeypatch.setattr("intents.shadowing.proving.change", compared)
     propose(agent, {"action": "stripe.refund", "payload": {"amount": "1.00", "country": "DE"}})
 
     assert during == ["100ms", "after"]

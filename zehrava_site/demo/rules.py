@@ -6,7 +6,7 @@ from django.conf import settings
 from django.db import transaction
 
 from audit.actors import Actor
-from intents import documents
+from intents import documents, parsing
 from intents.models import ActionType, Policy
 
 
@@ -24,6 +24,6 @@ def load_gallery(*, by: Actor) -> list[str]:
             loaded.append(documents.save_action_type(text, by=by, user=None).action_type.name)
     for path in sorted(gallery.glob("*.yaml")):
         text = path.read_text(encoding="utf-8")
-        if not Policy.objects.filter(name=documents.parse_policy(text).name).exists():
+        if not Policy.objects.filter(name=parsing.parse_policy(text).name).exists():
             loaded.append(documents.save_policy(text, by=by, user=None).policy.name)
     return loaded

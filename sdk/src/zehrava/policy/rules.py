@@ -65,7 +65,7 @@ class Match:
         return any(test(value) for test in self._tests[key])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Policy:
     """A policy, ready to evaluate.
 
