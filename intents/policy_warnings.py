@@ -51,7 +51,7 @@ def takes_long(version: PolicyVersion) -> bool:
 def warnings_of(version: PolicyVersion) -> list[Warned]:
     """Everything worth knowing about a version as if it were in force: warnings first, then by line."""
     try:
-        policy = _parsed(version.text)
+        policy = parsing.parse_policy(version.text)
     except DocumentError as error:
         return [Warned("warning", f"This version can no longer be read: {error}. Nothing is allowed by it.")]
     found = [Warned("warning", message) for check in _checks for message in _said(check, policy)]
@@ -80,12 +80,7 @@ def _lint(policy: Policy) -> list[Warned]:
 
 # The text of a version never changes, and every look at its page asks.
 @functools.lru_cache(maxsize=64)
-def _parsed(text: str) -> Policy:
-    return parsing.parse_policy(text)
-
-
-@functools.lru_cache(maxsize=64)
 def _findings(text: str, in_force_version: int) -> tuple[linting.Finding, ...]:
     """What lint says; remembered until the action types in force may have changed."""
     types = {name: action_type for name, (_, action_type) in in_force.current().action_types.items()}
-    return tuple(linting.lint([_parsed(text)], types))
+    return tuple(linting.lint([parsing.parse_policy(text)], types))

@@ -12,6 +12,7 @@ import pytest
 
 from zehrava.action_types import ActionType
 from zehrava.policy import Policy, parse_policy
+from zehrava.policy.evaluation import Evaluator
 from zehrava.policy.linting import NOTE, WARNING, Finding, lint
 
 GALLERY = Path(__file__).parents[3] / "docs" / "policies"
@@ -237,6 +238,25 @@ def test_a_member_that_may_be_missing_is_noted_where_the_condition_reads_it_ungu
 def test_a_member_that_a_rule_above_asks_for_may_be_read_below() -> None:
     findings = lint([policy("!has(payload.note)", 'payload.note == "x"')], typed())
     assert "unguarded" not in {each.code for each in findings}
+
+
+def test_a_long_policy_of_many_action_types_is_tried_with_fewer_payloads(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[str] = []
+    evaluate = Evaluator.evaluate
+
+    def counted(self: Evaluator, *, action: str, **rest: Any) -> Any:
+        tried.append(action)
+        return evaluate(self, action=action, **rest)
+
+    monkeypatch.setattr(Evaluator, "evaluate", counted)
+    types = {name: one for number in range(20) for name, one in typed(name=f"shop.refund-{number}").items()}
+    rules = [f"payload.count == {number} && payload.note == 'x'" for number in range(500)]
+
+    findings = lint([policy(*rules, match={"actions": ["shop.*"]})], types)
+
+    assert 0 < len(tried) * len(rules) <= 200_000
+    assert {action for action in tried} > {"shop.refund-0", "shop.refund-1"}
+    assert "unguarded" in {each.code for each in findings}
 
 
 def test_what_an_agent_says_of_itself_is_no_ground_to_allow() -> None:

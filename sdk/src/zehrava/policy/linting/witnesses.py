@@ -28,6 +28,8 @@ from .worlds import World
 
 _MISSING: Any = object()
 _TRIES = 120
+# Rules looked at for made-up payloads, over all action types: a long policy gets fewer payloads, not a longer wait.
+_MOST_RULES = 200_000
 _MOST_TYPES = 10
 _MOST_PATHS = 100
 _DEEPEST = 6
@@ -45,28 +47,28 @@ def check_missing(policy: Policy, nodes: list[Node | None], worlds: list[World])
         nodes: the conditions of the rules.
     """
     seen: set[tuple[str, str]] = set()
-    for world in worlds[:_MOST_TYPES]:
-        if world.schema is None or world.action_type is None:
-            continue
-        for index, path in _failures(policy, nodes, world.action_type, world.schema):
+    known = [(world.action_type, world.schema) for world in worlds[:_MOST_TYPES] if world.action_type and world.schema]
+    payloads = _MOST_RULES // (max(len(known), 1) * max(len(policy.rules), 1))
+    for action_type, schema in known:
+        for index, path in _failures(policy, nodes, action_type, schema, payloads):
             rule, name = policy.rules[index], path_text(path)
             if (rule.id, name) in seen:
                 continue
             seen.add((rule.id, name))
             says = "blocks" if rule.effect == BLOCK else "asks"
-            allowed = "an agent may leave it out" if path[0] == "context" else f"{world.action_type.name} allows that"
+            allowed = "an agent may leave it out" if path[0] == "context" else f"{action_type.name} allows that"
             message = f"where {name} is missing the condition fails and the rule {says} ({allowed}); see has({name})"
             yield f"rules[{index}].when", NOTE, "unguarded", message
 
 
 def _failures(
-    policy: Policy, nodes: list[Node | None], action_type: ActionType, schema: Schema
+    policy: Policy, nodes: list[Node | None], action_type: ActionType, schema: Schema, payloads: int
 ) -> Iterator[tuple[int, Steps]]:
     alone = Evaluator([policy])
     places = {rule.id: index for index, rule in enumerate(policy.rules)}
     agent = example_agent(policy)
     tags = [policy.match.tags[0].replace("*", "example")] if policy.match.tags else []
-    for values in _made_up([node for node in nodes if node], schema):
+    for values in itertools.islice(_made_up([node for node in nodes if node], schema), payloads):
         payload, context = values["payload"], values["context"]
         if action_type.validate(payload):
             continue
