@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from intents import integrity, judging, risk
+from intents import integrity, judging, names, risk
 from intents.cases import STATUS_OF_EFFECT, Case
 from intents.in_force import Snapshot
 from intents.judging import Judgement
+from intents.likeness import likeness
 from intents.models import Intent, Status
 from intents.proposals import as_decimal
 from intents.representation import instant
@@ -110,6 +111,12 @@ def draft(
         decided_at=None if status == Status.PENDING_APPROVAL else snapshot.now,
     )
     intent.__dict__["document"] = document
+    if amends is not None:
+        # What a reviewer changed is like nothing that agents propose.
+        intent.alike = intent_id
+    elif status == Status.PENDING_APPROVAL:
+        intent.principal = names.folded(proposal.on_behalf_of) if proposal.on_behalf_of else None
+        intent.alike = likeness(intent)
     return intent
 
 

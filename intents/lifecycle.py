@@ -38,7 +38,7 @@ WORKER = Actor.system("worker")
 AMENDED = (
     "canonical", "digest", "target", "records", "value_amount", "value_currency", "claims", "derived", "verdict",
     "verdict_digest", "requirement", "requirement_digest", "policy_version_id", "risk_score", "risk_level",
-    "risk_reasons",
+    "risk_reasons", "alike",
 )  # fmt: skip
 
 FINISHED = {

@@ -6,7 +6,6 @@ from rest_framework.response import Response
 from intents.api.callers import MAY_VIEW_INTENTS, find_intent, known_as, person_of
 from intents.api.intents import one
 from intents.api.view import View, members, query, text_member, whole_number
-from intents.models import Intent
 from intents.representation import represent
 from reviews import api_schema, decisions
 from reviews.models import Decision, Vote
@@ -68,6 +67,5 @@ class QueueView(View):
         query(request, known=("limit",))
         limit = whole_number(request, "limit", default=50, least=1, most=200)
         waiting = waiting_for(person_of(request))
-        rows = Intent.objects.select_related("agent").in_bulk(list(waiting[:limit]))
-        shown = [rows[intent_id] for intent_id in waiting[:limit] if intent_id in rows]
-        return Response({"count": len(waiting), "results": represent(shown)})
+        shown = list(waiting.select_related("agent")[:limit])
+        return Response({"count": waiting.count(), "results": represent(shown)})

@@ -7,7 +7,6 @@ without a seat decides nothing, and an agent's owner never decides on what the a
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -15,6 +14,7 @@ from django.contrib.auth.models import User
 from django.db.models import prefetch_related_objects
 
 from intents.models import Intent
+from intents.names import folded
 from reviews.models import Decision, Vote
 from reviews.quorum import Standing, groups_of, standing
 
@@ -113,21 +113,17 @@ def about_this(vote: Decision, intent: Intent) -> bool:
 def is_principal(intent: Intent, user: User) -> bool:
     """Whether the agent acts for this person. The agent wrote the name: a match excludes, no match proves nothing."""
     named = intent.document["on_behalf_of"]
-    if not named:
-        return False
-    known_as = {_plainly(name) for name in (user.get_username(), user.email, str(user.pk)) if name}
-    whole = _plainly(named)
-    return whole in known_as or not known_as.isdisjoint(_AROUND_NAMES.split(whole))
+    return bool(named) and is_named(folded(named), user)
+
+
+def is_named(name: str, user: User) -> bool:
+    """Whether a folded name is one of this person's, or holds one."""
+    known_as = {folded(known) for known in (user.get_username(), user.email, str(user.pk)) if known}
+    return name in known_as or not known_as.isdisjoint(_AROUND_NAMES.split(name))
 
 
 # What stands around a name in "Rev One <rev@example.com>" or "user:rev".
 _AROUND_NAMES = re.compile(r"[\s<>()\[\],;:'\"]+")
-
-
-def _plainly(name: str) -> str:
-    """A name as one reads it: compatibility forms folded, invisible characters gone, in one case."""
-    folded = unicodedata.normalize("NFKC", name)
-    return "".join(c for c in folded if unicodedata.category(c) not in ("Cf", "Cc")).casefold().strip()
 
 
 def _either(names: tuple[str, ...]) -> str:

@@ -15,6 +15,7 @@ from intents.documents import save_action_type, save_policy
 from intents.in_force import AgentInForce
 from intents.models import Agent, Intent
 from intents.propose import propose
+from reviews.queue import waiting_for
 
 ARRANGER = Actor.system("arranger")
 PASSWORD = "correct horse battery"
@@ -67,3 +68,8 @@ def allow(action: str, *, name: str = "allow-it") -> None:
 def run_by_noop(action: str) -> None:
     """An action type whose executor succeeds and does nothing."""
     load_action_type(f"name: {action}\nexecutor: noop\n")
+
+
+def ids_waiting_for(person: User) -> tuple[str, ...]:
+    """What waits for this person, most urgent first."""
+    return tuple(waiting_for(person).values_list("pk", flat=True))

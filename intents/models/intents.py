@@ -89,6 +89,10 @@ class Intent(models.Model):
     risk_level = models.CharField(max_length=10, choices=RiskLevel)
     risk_reasons = models.JSONField(default=list)
 
+    # For the desk alone, while it is pending. Whom the agent says it acts for, folded; what it is like (see likeness).
+    principal = models.TextField(null=True, blank=True)
+    alike = models.CharField(max_length=71, blank=True)
+
     # How often its payload was amended. What it was before stands in the amendments.
     amendments = models.PositiveSmallIntegerField(default=0)
     # Keys of the people who changed it, while it may reach further than the proposal: somebody else has to approve it.
@@ -103,7 +107,17 @@ class Intent(models.Model):
 
     # The canonical text, the verdict's reason and the agent's claims are contents: they live here, once, erasable.
     history = History(
-        excluded_fields=["canonical", "target", "claims", "verdict", "requirement", "risk_reasons", "agent_name"]
+        excluded_fields=[
+            "canonical",
+            "target",
+            "claims",
+            "verdict",
+            "requirement",
+            "risk_reasons",
+            "agent_name",
+            "principal",
+            "alike",
+        ]
     )
 
     class Meta:
@@ -125,6 +139,13 @@ class Intent(models.Model):
                 condition=Q(status=Status.PENDING_APPROVAL),
                 name="intent_desk",
             ),
+            # The desk: what waits for the same people, and what is alike.
+            models.Index(
+                fields=["requirement_digest", "-risk_score", "expires_at"],
+                condition=Q(status=Status.PENDING_APPROVAL),
+                name="intent_asks",
+            ),
+            models.Index(fields=["alike"], condition=Q(status=Status.PENDING_APPROVAL), name="intent_alike"),
             # The sweeper: what runs out of time.
             models.Index(
                 fields=["expires_at"],

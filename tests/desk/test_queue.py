@@ -10,8 +10,7 @@ from audit import clock
 from intents.models import Intent
 from reviews.decisions import decide
 from reviews.models import Decision
-from reviews.queue import waiting_for
-from tests.factories import load_action_type, load_policy, make_agent, make_intent, make_user
+from tests.factories import ids_waiting_for, load_action_type, load_policy, make_agent, make_intent, make_user
 
 TWO_GROUPS = """
 name: two-groups
@@ -67,7 +66,7 @@ def test_most_could_go_wrong_comes_first_and_then_least_time_left(rita, key):
     soon = make_intent(key, payload={"n": 2}, expires_in="5m")
     grave = make_intent(key, payload={"n": 3}, value={"amount": "90000.00", "currency": "EUR"})
 
-    assert waiting_for(rita) == (grave.pk, soon.pk, calm.pk)
+    assert ids_waiting_for(rita) == (grave.pk, soon.pk, calm.pk)
 
 
 def test_an_owner_never_finds_their_own_agents_intents_waiting_for_them(owner, key):
@@ -75,7 +74,7 @@ def test_an_owner_never_finds_their_own_agents_intents_waiting_for_them(owner, k
     owner.groups.add(*make_user(None, "reviewers").groups.all())
     make_intent(key)
 
-    assert waiting_for(owner) == ()
+    assert ids_waiting_for(owner) == ()
 
 
 def test_a_vote_takes_an_intent_off_the_voters_desk_and_leaves_it_on_the_others(key):
@@ -85,8 +84,8 @@ def test_a_vote_takes_an_intent_off_the_voters_desk_and_leaves_it_on_the_others(
 
     decide(intent.pk, by=first, vote="approve", digest=intent.digest)
 
-    assert waiting_for(first) == ()
-    assert waiting_for(second) == (intent.pk,)
+    assert ids_waiting_for(first) == ()
+    assert ids_waiting_for(second) == (intent.pk,)
 
 
 def test_who_could_only_fill_a_seat_that_is_filled_already_has_nothing_to_do(key):
@@ -96,20 +95,20 @@ def test_who_could_only_fill_a_seat_that_is_filled_already_has_nothing_to_do(key
 
     decide(intent.pk, by=first, vote="approve", digest=intent.digest)
 
-    assert waiting_for(second) == ()
-    assert waiting_for(third) == (intent.pk,)
+    assert ids_waiting_for(second) == ()
+    assert ids_waiting_for(third) == (intent.pk,)
 
 
 def test_an_intent_does_not_wait_for_the_person_it_is_proposed_for(rita, key):
     make_intent(key, on_behalf_of="Rita")
 
-    assert waiting_for(rita) == ()
+    assert ids_waiting_for(rita) == ()
 
 
 def test_a_payload_cannot_hide_an_intent_by_naming_the_reviewer(rita, key):
     intent = make_intent(key, payload={"on_behalf_of": "rita", "note": '"on_behalf_of":"rita"'})
 
-    assert waiting_for(rita) == (intent.pk,)
+    assert ids_waiting_for(rita) == (intent.pk,)
 
 
 def test_what_has_run_out_of_time_waits_for_nobody_even_before_the_sweeper_comes(rita, key):
@@ -118,7 +117,7 @@ def test_what_has_run_out_of_time_waits_for_nobody_even_before_the_sweeper_comes
         created_at=clock.now() - timedelta(hours=2), expires_at=clock.now() - timedelta(hours=1)
     )
 
-    assert waiting_for(rita) == ()
+    assert ids_waiting_for(rita) == ()
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,15 @@ from reviews import decisions
 from reviews.decisions import decide, unlike_their_digests, withdraw
 from reviews.entitlement import votes_of, who_may_decide
 from reviews.models import Decision
-from reviews.queue import waiting_for
-from tests.factories import in_force_as, load_action_type, load_policy, make_agent, make_intent, make_user
+from tests.factories import (
+    ids_waiting_for,
+    in_force_as,
+    load_action_type,
+    load_policy,
+    make_agent,
+    make_intent,
+    make_user,
+)
 from zehrava import canonical
 from zehrava.problems import Problem
 
@@ -120,8 +127,8 @@ def test_a_widening_change_is_not_approved_by_its_editor(refunds):
     assert Amendment.objects.get().widens
 
     assert [person.name for person in who_may_decide(changed, votes_of([changed]).get(changed.pk, []))] == ["other"]
-    assert changed.pk not in waiting_for(editor)
-    assert changed.pk in waiting_for(other)
+    assert changed.pk not in ids_waiting_for(editor)
+    assert changed.pk in ids_waiting_for(other)
     # Not by voting once more, and not by taking the vote back and voting plainly.
     with pytest.raises(Problem) as again:
         decide(changed.pk, by=editor, vote="approve", digest=changed.digest)
@@ -180,7 +187,7 @@ def test_approvals_of_what_it_was_before_do_not_carry_over(refunds):
     _, changed = change(intent, finance, to("550.00"))
     assert changed.status == Status.PENDING_APPROVAL
     assert represent([changed])[0]["requirement"]["received"] == 1
-    assert changed.pk in waiting_for(first)
+    assert changed.pk in ids_waiting_for(first)
     with pytest.raises(Problem) as stale:
         decide(changed.pk, by=make_user(None, "reviewers"), vote="approve", digest=intent.digest)
     assert stale.value.kind == "stale-digest"
