@@ -13,16 +13,18 @@ import functools
 import json
 from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime, time, timedelta
-from decimal import Decimal
+from decimal import Context, Decimal
 from operator import attrgetter
 from typing import Any, NamedTuple
 
 from django.core.exceptions import FieldDoesNotExist
-from django.db import models
+from django.db import connection, models
 
 from zehrava import canonical
 
 _SAFE_INTEGER = 2**53 - 1
+_EXACT = Context(prec=100)
+_OF_SQLITE = Context(prec=15)
 _MICROSECOND = timedelta(microseconds=1)
 
 
@@ -144,8 +146,16 @@ def _scalar(field: models.Field, value: Any) -> Any:
         microseconds = value // _MICROSECOND
         return microseconds if -_SAFE_INTEGER <= microseconds <= _SAFE_INTEGER else str(microseconds)
     if isinstance(value, Decimal):
-        places = getattr(field, "decimal_places", None)
-        return format(value if places is None else round(value, places), "f")
+        return _decimal(field, value)
     if isinstance(value, float):
         return value
     return str(value)
+
+
+def _decimal(field: models.Field, value: Decimal) -> str:
+    places = getattr(field, "decimal_places", None)
+    if connection.vendor == "sqlite" and field.get_internal_type() == "DecimalField":
+        # What such a column gives back there: a binary number, read to 15 digits.
+        value = _OF_SQLITE.create_decimal_from_float(float(value))
+    # The usual context holds 28 digits, and refuses what has more.
+    return format(value if places is None else value.quantize(Decimal(1).scaleb(-places), context=_EXACT), "f")

@@ -6,6 +6,7 @@ from rest_framework.response import Response
 from intents.api.callers import MAY_VIEW_INTENTS, find_intent, known_as, person_of
 from intents.api.intents import one
 from intents.api.view import View, members, query, text_member, whole_number
+from intents.models import Intent
 from intents.representation import represent
 from reviews import api_schema, decisions
 from reviews.models import Decision, Vote

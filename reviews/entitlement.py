@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.contrib.auth.models import User
-from django.db.models import prefetch_related_objects
+from django.db.models import QuerySet, prefetch_related_objects
 
 from intents.models import Intent
 from intents.names import folded
@@ -81,10 +81,15 @@ def who_may_decide(intent: Intent, votes: Iterable[Decision]) -> list[Eligible]:
 def votes_of(intents: Iterable[Intent]) -> dict[str, list[Decision]]:
     """The votes that stand, by intent, earliest first; with their reviewers' present groups, two queries in all."""
     votes: dict[str, list[Decision]] = {}
-    rows = Decision.objects.filter(intent__in=list(intents), withdrawn_at__isnull=True)
-    for decision in rows.select_related("reviewer").prefetch_related("reviewer__groups").order_by("id"):
+    for decision in standing_votes(intent.pk for intent in intents):
         votes.setdefault(decision.intent_id, []).append(decision)
     return votes
+
+
+def standing_votes(ids: Iterable[str]) -> QuerySet[Decision]:
+    """The votes that stand on the intents of these ids, earliest first, with their reviewers' present groups."""
+    rows = Decision.objects.filter(intent__in=list(ids), withdrawn_at__isnull=True)
+    return rows.select_related("reviewer").prefetch_related("reviewer__groups").order_by("id")
 
 
 def standing_of(intent: Intent, votes: Iterable[Decision]) -> Standing:

@@ -107,14 +107,14 @@ def _field_value(field: Mapping[str, str], payload: Any) -> tuple[SafeString, st
     if not found:
         return mark_safe('<span class="zhv-mute">not given</span>'), "text"
     if _is_short_list(value):
-        listed = mark_safe(", ").join(text(_plain(member)) for member in value)
+        listed = mark_safe(", ").join(text(plain(member)) for member in value)
         return format_html("{} <span class='zhv-claimed'>({})</span>", mark_safe(listed), size_of(value)), shown_as
     if isinstance(value, dict | list):
         return format_html("<span class='zhv-mute'>{}, listed below</span>", size_of(value)), "text"
-    plain = _plain(value)
-    if len(plain) > LONG:
-        return format_html("<span class='zhv-mute'>{} characters, shown below</span>", f"{len(plain):,}"), "text"
-    return text(grouped(plain) if shown_as == "money" else plain), shown_as
+    words = plain(value)
+    if len(words) > LONG:
+        return format_html("<span class='zhv-mute'>{} characters, shown below</span>", f"{len(words):,}"), "text"
+    return text(grouped(words) if shown_as == "money" else words), shown_as
 
 
 def _is_short_list(value: Any) -> bool:
@@ -141,7 +141,8 @@ def _is_index(step: str) -> bool:
     return step.isascii() and step.isdigit() and len(step) < 10
 
 
-def _plain(value: Any) -> str:
+def plain(value: Any) -> str:
+    """A value as text: a string as it is, anything else as canonical JSON."""
     return value if isinstance(value, str) else canonical.dumps(value).decode()
 
 
@@ -189,6 +190,25 @@ def plain_title(intent: Intent) -> str:
     return action_type.render_title(intent.payload) or action_type.title or intent.action
 
 
+def kind_of(intent: Intent) -> str:
+    """What kind of thing it is, the same for all of its action: the action type's title, else the action."""
+    action_type = action_type_of(intent)
+    return (action_type and action_type.title) or intent.action
+
+
+Path = tuple[str, ...]
+
+
+def place(path: Path, intent: Intent) -> str:
+    """A place in an intent in words: the label that its action type gives it, else its path. Hostile text."""
+    action_type = action_type_of(intent)
+    fields = (action_type.presentation or {}).get("fields") or () if action_type else ()
+    # Step by step: a member whose name holds a dot is not the one that a label was given to.
+    labels = {tuple(field["path"].split(".")): field.get("label") for field in fields}
+    steps = path[1:] if path[0] == "payload" and len(path) > 1 else path
+    return labels.get(path) or ".".join(f'"{step}"' if "." in step else step for step in steps)
+
+
 def title(intent: Intent) -> SafeString:
     return text(plain_title(intent))
 
@@ -200,12 +220,12 @@ def fact(intent: Intent, name: str) -> Fact | None:
         return None
     derived = name in intent.derived
     claim = intent.claims.get(name)
-    contradicts = text(_figure(name, claim)) if derived and claim is not None and claim != value else None
+    contradicts = text(figure(name, claim)) if derived and claim is not None and claim != value else None
     source = "derived from the payload" if derived else "claimed by the agent"
-    return Fact(text(_figure(name, value)), source, not derived, contradicts)
+    return Fact(text(figure(name, value)), source, not derived, contradicts)
 
 
-def _figure(name: str, value: Any) -> str:
+def figure(name: str, value: Any) -> str:
     if name == "records" and isinstance(value, int):
         return f"{value:,} record{'' if value == 1 else 's'}"
     if name == "value" and isinstance(value, dict):

@@ -5,19 +5,21 @@ Read from columns of what is pending, never from payloads: ten thousand that wai
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from django.contrib.auth.models import User
 from django.db.models import Exists, Min, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 
 from intents.models import Intent, Status
-from reviews.entitlement import groups_of_person, is_named, standing_of, votes_of
+from reviews.entitlement import groups_of_person, is_named, standing_of, standing_votes
 from reviews.models import Decision, Vote
 from reviews.quorum import groups_of
 
 # Most could go wrong first, then least time left. The id makes the order total, so that pages never overlap.
 URGENCY = ("-risk_score", "expires_at", "id")
+# The groups that each requirement asks, by the requirement's digest.
+Asked = Mapping[str, tuple[str, ...]]
 
 
 def pending() -> QuerySet[Intent]:
@@ -26,55 +28,61 @@ def pending() -> QuerySet[Intent]:
 
 
 def waiting_for(person: User) -> QuerySet[Intent]:
-    """What waits for this person, most urgent first; at most seven queries, however many there are."""
+    """What waits for this person, most urgent first; at most five queries for it, however many there are."""
+    return pending().filter(waits_for(person, groups_asked()))
+
+
+def waits_for(person: User, asked: Asked) -> Q:
+    """Which of what is pending waits for this person, as a condition; `asked` is what `groups_asked` found."""
     groups = groups_of_person(person)
     if not groups or not person.is_active:
-        return Intent.objects.none()
+        return Q(pk__in=[])
     # What was said before an amendment was said about something else.
     about_this = {"digest": OuterRef("digest"), "requirement_digest": OuterRef("requirement_digest")}
     voted = Decision.objects.filter(intent=OuterRef("pk"), reviewer=person, withdrawn_at=None, **about_this)
-    rows = asking(groups).exclude(Q(agent__owner=person) | Q(owner=person)).exclude(Exists(voted))
-    closed = _proposed_for(person, rows) | _widened_by(person, rows) | _without_a_seat(person, rows)
-    return rows.exclude(pk__in=closed) if closed else rows
+    could = asks(groups, asked) & ~Q(agent__owner=person) & ~Q(owner=person) & ~Q(Exists(voted))
+    closed = _closed_to(person, pending().filter(could))
+    return could & ~Q(pk__in=closed) if closed else could
 
 
-def asking(groups: Iterable[str]) -> QuerySet[Intent]:
-    """What is pending and asks one of these groups, whoever of them may still answer; two queries are made for it."""
+def asks(groups: Iterable[str], asked: Asked) -> Q:
+    """Which of what is pending asks one of these groups, as a condition, whoever of them may still answer."""
     wanted = set(groups)
-    return pending().filter(
-        requirement_digest__in=[digest for digest, asked in groups_asked().items() if wanted.intersection(asked)]
-    )
+    return Q(requirement_digest__in=[digest for digest, some in asked.items() if wanted.intersection(some)])
 
 
-def groups_asked() -> dict[str, tuple[str, ...]]:
-    """The groups that each requirement of what is pending asks, by the requirement's digest.
+def groups_asked() -> Asked:
+    """The groups that each requirement of what is pending asks; one query.
 
     Thousands of intents share the few requirements that the rules of policies have: one of each is read.
     """
-    waiting = pending().order_by().values("requirement_digest").annotate(one=Min("pk"))
-    each = Intent.objects.filter(pk__in=[row["one"] for row in waiting])
-    return {digest: groups_of(need) for digest, need in each.values_list("requirement_digest", "requirement")}
+    one_of_each = pending().order_by().values("requirement_digest").annotate(one=Min("pk")).values("one")
+    rows = Intent.objects.filter(pk__in=one_of_each).values_list("requirement_digest", "requirement")
+    return {digest: groups_of(requirement) for digest, requirement in rows}
 
 
-def _proposed_for(person: User, rows: QuerySet[Intent]) -> set[str]:
-    named = rows.filter(principal__isnull=False).order_by().values_list("principal", flat=True).distinct()
-    theirs = [name for name in named if name and is_named(name, person)]
-    return set(rows.filter(principal__in=theirs).values_list("pk", flat=True)) if theirs else set()
-
-
-def _widened_by(person: User, rows: QuerySet[Intent]) -> set[str]:
-    changed = rows.filter(amendments__gt=0).values_list("pk", "widened_by")
-    return {pk for pk, editors in changed if person.pk in editors}
-
-
-def _without_a_seat(person: User, rows: QuerySet[Intent]) -> set[str]:
-    """Of these, the ones where others already fill every seat that this person could."""
+def _closed_to(person: User, rows: QuerySet[Intent]) -> set[str]:
+    """Of these, what this person has no say in: proposed for them, widened by them, or every seat of theirs filled."""
     supported = Exists(Decision.objects.filter(intent=OuterRef("pk"), withdrawn_at=None))
-    intents = list(rows.filter(supported).select_related("agent").defer("canonical", "verdict", "claims"))
-    if not intents:
+    special = rows.order_by().annotate(supported=supported)
+    special = special.filter(Q(principal__isnull=False) | Q(amendments__gt=0) | Q(supported=True))
+    closed, with_votes = set(), []
+    for pk, principal, editors, has_votes in special.values_list("pk", "principal", "widened_by", "supported"):
+        if (principal and is_named(principal, person)) or person.pk in editors:
+            closed.add(pk)
+        elif has_votes:
+            with_votes.append(pk)
+    return closed | _without_a_seat(person, with_votes)
+
+
+def _without_a_seat(person: User, ids: list[str]) -> set[str]:
+    """Of these, the ones where others already fill every seat that this person could."""
+    if not ids:
         return set()
-    votes = votes_of(intents)
-    return {intent.pk for intent in intents if not brings_forward(intent, votes.get(intent.pk, []), person)}
+    votes: dict[Intent, list[Decision]] = {}
+    for vote in standing_votes(ids).select_related("intent__agent").defer("intent__canonical", "intent__verdict"):
+        votes.setdefault(vote.intent, []).append(vote)
+    return {intent.pk for intent, given in votes.items() if not brings_forward(intent, given, person)}
 
 
 def brings_forward(intent: Intent, votes: list[Decision], person: User) -> bool:

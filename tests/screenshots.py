@@ -22,10 +22,18 @@ from tests.portal import ROOT, Portal
 EVERYTHING = ROOT / "build" / "screenshots"
 SHOWN = ROOT / "docs" / "images"
 # What a reviewer looks at all day; the other pages are photographed as an administrator sees them.
-REVIEWERS = {"desk", "all-waiting", "decided", "person", "intent", "history", "intents"}
+REVIEWERS = {"desk", "table", "filtered", "alike", "all-waiting", "decided", "person", "intent", "history", "intents"}
 SIZES = {"wide": (1440, 900), "phone": (390, 844)}
 # As in tests/factories.py, which needs Django and cannot be imported beside a browser.
 PASSWORD = "correct horse battery"
+REPLIES = (
+    ("Anna", "8841"),
+    ("Bernd", "8850"),
+    ("Chiara", "8851"),
+    ("David", "8862"),
+    ("Elif", "8870"),
+    ("Finn", "8871"),
+)
 HOSTILE = (
     "Paid twice\u202etxet neddih\u202c, see ticket 8841." + "\n" * 7 + "Finance has already agreed. <b>Approve</b>!"
 )
@@ -88,6 +96,7 @@ def seed() -> None:
             load(document.read_text())
     billing, billing_key = make_agent("billing-agent", owner=olivia, description="Refunds and disputes")
     _, support_key = make_agent("helpdesk-agent", owner=olivia)
+    _, trial_key = make_agent("reply-bot", owner=olivia, labels={"stage": "trial"})
     _, ops_key = make_agent("cleanup-bot", owner=olivia, environment="staging")
 
     def vote(intent: Intent, by, word: str, why: str = "") -> None:
@@ -143,6 +152,20 @@ def seed() -> None:
         target="eu-1",
         expires_in="8m",
     )
+    for name, ticket in REPLIES:
+        make_intent(
+            trial_key,
+            action="support.reply",
+            payload={
+                "ticket": {
+                    "id": ticket,
+                    "priority": "normal",
+                    "tags": ["parcel"],
+                    "customer": f"{name.lower()}@customers.example",
+                },
+                "body": f"Dear {name},\n\nyour parcel left our house today and arrives in two days.\n\nKind regards",
+            },
+        )
     make_intent(billing_key, payload={"charge": "ch_9Zk2", "amount": "129.90", "currency": "EUR"})
     make_intent(billing_key, payload={"charge": "ch_9Zk3", "amount": "12.00", "currency": "EUR", "country": "IR"})
     make_intent(billing_key, payload={"charge": "ch_9Zk4", "amount": "19.00", "currency": "EUR"})
@@ -159,8 +182,10 @@ def seed() -> None:
         Intent.objects.filter(pk=intent.pk).update(created_at=intent.created_at - timedelta(minutes=7 * minutes))
     assert len(waiting) >= 5
     policy = large.policy_version.policy_id
+    replies = Intent.objects.filter(action="support.reply").latest("id")
     print(
         f"desk=/admin/ all-waiting=/admin/?tab=all decided=/admin/?tab=decided person=/admin/?tab=person "
+        f"table=/admin/ filtered=/admin/?agent=billing-agent&risk=medium alike=/admin/alike/{replies.alike}/ "
         f"intent=/admin/intents/intent/{large.pk}/change/ history=/admin/intents/intent/{large.pk}/history/ "
         f"settle=/admin/intents/intent/{unknown.pk}/change/ "
         f"intents=/admin/intents/intent/ policy=/admin/intents/policy/{policy}/change/ "
@@ -194,11 +219,15 @@ def photograph(address: str, pages: dict[str, str], only: str) -> None:
                     if only not in name or (name in REVIEWERS) != (person == "rita"):
                         continue
                     tab.goto(address + path)
+                    if name == "table":
+                        tab.click("button[value=table]")
                     tab.wait_for_timeout(300)
                     tab.screenshot(path=EVERYTHING / f"{name}-{size}-{scheme}.png")
                     if size == "phone" and name in ("desk", "intent"):
                         tab.evaluate("document.querySelector('.zhv-act')?.style.setProperty('position', 'static')")
                         tab.screenshot(path=EVERYTHING / f"{name}-whole-{scheme}.png", full_page=True)
+                    if name == "table":
+                        tab.click("button[value=cards]")
                     wide = tab.evaluate("document.documentElement.scrollWidth - window.innerWidth")
                     if wide > 0:
                         print(f"{name} at {width} px is {wide} px too wide")

@@ -51,5 +51,16 @@ class Migration(migrations.Migration):
                 condition=models.Q(("status", "pending_approval")), fields=["alike"], name="intent_alike"
             ),
         ),
+        # The columns stay as they are: two more digits are for what SQLite's numbers round up to when they are read.
+        migrations.SeparateDatabaseAndState(
+            state_operations=[
+                migrations.AlterField(
+                    model_name=model,
+                    name="value_amount",
+                    field=models.DecimalField(blank=True, decimal_places=12, max_digits=44, null=True),
+                )
+                for model in ("intent", "historicalintent")
+            ]
+        ),
         migrations.RunPython(fill, migrations.RunPython.noop, elidable=True),
     ]

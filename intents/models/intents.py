@@ -68,7 +68,7 @@ class Intent(models.Model):
     fingerprint = models.CharField(max_length=71)
     target = models.TextField(null=True, blank=True)
     records = models.PositiveBigIntegerField(null=True, blank=True)
-    value_amount = models.DecimalField(max_digits=42, decimal_places=12, null=True, blank=True)
+    value_amount = models.DecimalField(max_digits=44, decimal_places=12, null=True, blank=True)
     value_currency = models.CharField(max_length=3, null=True, blank=True)
     # What the agent said of records, value and target; `derived` names those the action type worked out itself.
     claims = models.JSONField(default=dict)

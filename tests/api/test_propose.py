@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from django.core.management import call_command
 
 from audit.models import Event
 from intents.models import IdempotencyKey, Intent
@@ -177,3 +178,21 @@ def test_an_allowed_proposal_costs_a_fixed_number_of_statements(
     # What is in force, savepoint, intent, history, event, savepoint: nothing that grows with rules or agents.
     with django_assert_num_queries(6):  # type: ignore[operator]
         agent.propose("allowed.thing", {"n": 2})
+
+
+@pytest.mark.parametrize(
+    "amount", ["9" * 30 + "." + "9" * 12, "0." + "0" * 11 + "1", "-" + "1" * 30, "12345678901234567890.123456", "1.50"]
+)
+def test_an_amount_of_as_many_digits_as_may_be_sent_is_kept_exactly_and_can_run(
+    agent: Caller, policy: None, capsys: pytest.CaptureFixture[str], amount: str
+) -> None:
+    value = {"amount": amount, "currency": "EUR"}
+
+    proposed = agent.propose("allowed.thing", value=value)
+
+    assert (proposed["status"], proposed["value"]) == ("approved", value)
+    assert agent.post(f"intents/{proposed['id']}/claim", {}).status_code == 201
+    with pytest.raises(SystemExit):  # the tests' people have rights that no event tells of
+        call_command("audit_check")
+    found = capsys.readouterr().out.splitlines()[:-1]
+    assert [line for line in found if not line.startswith("auth_user ")] == []

@@ -190,13 +190,13 @@ def test_fifty_intents_cost_no_more_queries_than_five_and_never_more_than_twenty
 
 def test_a_page_has_twenty_five_and_the_next_one_the_rest(signed_in, rita, key):
     for number in range(30):
-        make_intent(key, payload={"n": number})
+        make_intent(key, payload={f"n{number}": number})
     client = signed_in(rita)
 
     first, second = client.get("/admin/"), client.get("/admin/?page=2")
 
     def shown(response) -> set[str]:
-        return {card.intent.pk for card in response.context["desk"].cards}
+        return {line.card.intent.pk for line in response.context["desk"].lines}
 
     assert (len(shown(first)), len(shown(second))) == (25, 5)
     assert not shown(first) & shown(second)

@@ -57,6 +57,31 @@
     for (const form of document.querySelectorAll("form[data-sent]")) form.removeAttribute("data-sent");
   });
 
+  // --- of those that are alike: choose all, and say how many are chosen ---
+
+  const boxes = () => [...document.querySelectorAll("input[name=chosen]")];
+  const count = () => {
+    const all = boxes();
+    const chosen = all.filter((box) => box.checked).length;
+    for (const button of document.querySelectorAll(".zhv-act button[name=vote]")) {
+      if (!all.length) return;
+      button.dataset.plain ??= button.textContent;
+      button.textContent = chosen ? `${button.dataset.plain.split(" ")[0]} ${chosen}` : button.dataset.plain;
+    }
+  };
+  document.addEventListener("change", (event) => { if (event.target.matches("input[name=chosen]")) count(); });
+  document.addEventListener("click", (event) => {
+    const all = event.target.closest("[data-choose-all]");
+    if (!all) return;
+    const wanted = boxes().some((box) => !box.checked);
+    for (const box of boxes()) box.checked = wanted;
+    count();
+  });
+  document.addEventListener("DOMContentLoaded", () => {
+    for (const button of document.querySelectorAll("[data-choose-all]")) button.hidden = false;
+    count();
+  });
+
   // --- x shows the raw JSON ---
 
   document.addEventListener("keydown", (event) => {

@@ -54,7 +54,8 @@
       if (other && other.textContent !== link.textContent) link.innerHTML = other.innerHTML;
     }
     const now = fresh.getElementById(DESK);
-    if (!desk || !now) return;
+    // Somebody is choosing what to see: nothing is taken from under their hands.
+    if (!desk || !now || desk.querySelector(".zhv-sift")?.contains(document.activeElement)) return;
     const chosen = document.activeElement?.closest("[data-intent]")?.dataset.intent;
     desk.replaceWith(now);
     if (chosen) card(chosen)?.focus({ preventScroll: true });
