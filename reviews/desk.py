@@ -55,9 +55,8 @@ class Counts:
     mine: int = 0
     all: int = 0
     person: int = 0
-    oldest: datetime | None = None
-    # Changes when something arrives or goes.
-    moved: str = ""
+    # Changes when something arrives.
+    moved: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +117,7 @@ def page(request: HttpRequest) -> Desk:
         filters=filters,
         query=query.urlencode(),
         why_none="" if counted.mine else _why_none(person),
-        oldest=presentation.span(now - counted.oldest) if counted.oldest else "",
+        oldest=_oldest(request, now) if counted.mine else "",
         order=ORDER[tab],
         now=now,
         revision=_revision(counted),
@@ -198,19 +197,20 @@ def _count(request: HttpRequest) -> Counts:
     if not person.is_authenticated:
         return Counts()
     waits = Q(status=Status.PENDING_APPROVAL, expires_at__gt=Now())
-    mine = waits & _waits(request)
     found = Intent.objects.filter(status__in=[Status.PENDING_APPROVAL, Status.INDETERMINATE]).aggregate(
-        mine=Count("pk", filter=mine),
-        oldest=Min("created_at", filter=mine),
-        newest_of_mine=Max("pk", filter=mine),
+        mine=Count("pk", filter=waits & _waits(request)),
         all=Count("pk", filter=waits),
         person=Count("pk", filter=Q(status=Status.INDETERMINATE)),
         newest=Max("pk"),
     )
     if not person.has_perm("intents.view_intent"):
-        return Counts(found["mine"], oldest=found["oldest"], moved=str(found["newest_of_mine"]))
-    moved = f"{found['newest_of_mine']} {found['newest']}"
-    return Counts(found["mine"], found["all"], found["person"], found["oldest"], moved)
+        return Counts(found["mine"], moved=found["newest"])
+    return Counts(found["mine"], found["all"], found["person"], found["newest"])
+
+
+def _oldest(request: HttpRequest, now: datetime) -> str:
+    asked = pending().filter(_waits(request)).order_by().aggregate(at=Min("created_at"))["at"]
+    return presentation.span(now - asked) if asked else ""
 
 
 def _rows(tab: str, request: HttpRequest, *, sees_all: bool, now: datetime) -> QuerySet[Intent]:
