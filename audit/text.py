@@ -51,15 +51,45 @@ def visible(text: object) -> SafeString:
     """HTML for hostile text: escaped, isolated by `<bdi>`, each hidden character a chip that names it.
 
     A run of one hidden character becomes one chip with its length. Line feeds and tabs are marked and kept; show
-    them with `white-space: pre-wrap`. Nothing is cut off.
+    them with `white-space: pre-wrap`. Words that mix alphabets are underlined. Nothing is cut off.
     """
-    escaped = escape(str(text))
+    escaped: str = escape(str(text))
+    if not escaped.isascii():
+        escaped = _mark_mixed(escaped)
     return mark_safe(f"<bdi>{_suspects().sub(_chip, escaped)}</bdi>")
 
 
 def visible_lines(text: str) -> SafeString:
     """HTML for text that the server itself laid out in lines: as `visible`, without a mark at each line's end."""
     return mark_safe("\n".join(visible(line) for line in text.split("\n")))
+
+
+# Letters that stand in for Latin ones: Greek, Cyrillic, Armenian, Cherokee, Lisu, and the full-width forms of ASCII.
+_LATIN = "A-Za-z\u00aa\u00ba\u00c0-\u024f\u1e00-\u1eff"
+_LOOKALIKE = (
+    "\u0370-\u03ff\u1f00-\u1fff\u0400-\u052f\u0531-\u058f\u13a0-\u13ff\uab70-\uabbf\ua4d0-\ua4ff"
+    "\uff21-\uff3a\uff41-\uff5a"
+)
+_MIXED = re.compile(f"[{_LATIN}][{_LOOKALIKE}]|[{_LOOKALIKE}][{_LATIN}]")
+
+
+def _mark_mixed(escaped: str) -> str:
+    """Underline each word in which Latin letters stand beside some that only look like them (UTS #39, mixed script)."""
+    parts, done = [], 0
+    for found in _MIXED.finditer(escaped):
+        if found.start() < done or not found[0].isalpha():
+            continue
+        start, end = found.span()
+        while start > done and escaped[start - 1].isalnum():
+            start -= 1
+        while end < len(escaped) and escaped[end].isalnum():
+            end += 1
+        parts += [escaped[done:start], _MIXED_MARK, escaped[start:end], "</span>"]
+        done = end
+    return "".join([*parts, escaped[done:]])
+
+
+_MIXED_MARK = '<span class="zhv-mixed" title="letters of more than one alphabet in one word">'
 
 
 @functools.cache

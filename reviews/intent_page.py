@@ -22,6 +22,7 @@ from reviews.editing import Difference, differences
 from reviews.entitlement import Eligible, about_this, may_decide, standing_of, votes_of, who_may_decide
 from reviews.models import Decision, Take, Vote
 from reviews.presentation import text
+from reviews.pushing import pushes
 from reviews.queue import brings_forward
 from reviews.quorum import Standing, cannot_see_to
 from reviews.taking import takes_of
@@ -135,6 +136,8 @@ class IntentPage:
     summary: SafeString | None
     context: SafeString | None
     tags: list[SafeString]
+    # Phrases of the agent's, anywhere in what it sent, that push whoever reads.
+    pushes: list[SafeString]
     may: Abilities
     now: datetime
     revision: str
@@ -177,6 +180,7 @@ def build(intent: Intent, person: User) -> IntentPage:
         summary=text(document["summary"]) if document["summary"] else None,
         context=tree(document["context"]) if document["context"] else None,
         tags=[text(tag) for tag in document["tags"]],
+        pushes=[text(phrase) for phrase in pushes(intent.canonical)],
         may=_abilities(intent, person, votes, taken, now),
         now=now,
         revision=_revision(intent, decisions, executions, taken),
