@@ -191,7 +191,7 @@ class Shown:
     requirement_digest: str
 
 
-def decide_each(chosen: Sequence[Shown], *, by: User, vote: str, rationale: str) -> dict[str, str]:
+def decide_each(chosen: Sequence[Shown], *, by: User, vote: str, ground: str = "", rationale: str) -> dict[str, str]:
     """Give each of these a vote of its own; returns why those failed that did, by their ids.
 
     What one meets stops none of the others.
@@ -215,6 +215,7 @@ def decide_each(chosen: Sequence[Shown], *, by: User, vote: str, rationale: str)
                 by=by,
                 vote=vote,
                 digest=one.digest,
+                ground=ground,
                 rationale=rationale,
                 verdict_digest=one.verdict_digest,
                 requirement_digest=one.requirement_digest,

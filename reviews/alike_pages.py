@@ -10,8 +10,8 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
-from reviews import alike
-from reviews.models import Vote
+from reviews import alike, grounds
+from reviews.models import Ground, Vote
 from zehrava.problems import Problem
 
 
@@ -25,22 +25,25 @@ def together(request: HttpRequest, key: str) -> HttpResponse:
 
 def _decide(request: HttpRequest, person: User, key: str) -> HttpResponse:
     vote, rationale = request.POST.get("vote", ""), request.POST.get("rationale", "")
+    ground = request.POST.get("ground", "") if vote == Vote.REJECT else ""
     chosen = [
         alike.Shown(one, *(request.POST.get(f"{name}-{one}", "") for name in ("digest", "verdict", "requirement")))
         for one in dict.fromkeys(request.POST.getlist("chosen"))
     ]
     try:
-        failed = alike.decide_each(chosen, by=person, vote=vote, rationale=rationale)
+        if vote == Vote.REJECT and chosen:
+            grounds.refuse_without(ground)
+        failed = alike.decide_each(chosen, by=person, vote=vote, ground=ground, rationale=rationale)
     except Problem as problem:
         kept = {one.intent_id: "" for one in chosen}
-        return _page(request, person, key, problems=kept, problem=problem, typed=rationale)
+        return _page(request, person, key, problems=kept, problem=problem, typed=rationale, ground=ground)
     if done := len(chosen) - len(failed):
         did = "rejected" if vote == Vote.REJECT else "approved"
         of = f" of {len(chosen)}" if failed else ""
         each = "It has" if done == 1 else "Each has"
         messages.success(request, f"You {did} {done}{of}. {each} a decision of its own.")
     if failed:
-        return _page(request, person, key, problems=failed, typed=rationale, status=409)
+        return _page(request, person, key, problems=failed, typed=rationale, ground=ground, status=409)
     return HttpResponseRedirect(reverse("admin:index"))
 
 
@@ -52,6 +55,7 @@ def _page(
     problems: dict[str, str] | None = None,
     problem: Problem | None = None,
     typed: str = "",
+    ground: str = "",
     status: int = 200,
 ) -> HttpResponse:
     shown = alike.page(key, person, problems=problems)
@@ -68,6 +72,8 @@ def _page(
         "page": shown,
         "problem": problem,
         "typed": typed,
+        "grounds": Ground.choices,
+        "ground": ground,
         "failed": sum(bool(line.problem) for line in shown.lines),
     }
     response = TemplateResponse(request, "reviews/alike.html", context)

@@ -24,7 +24,7 @@ class DecisionsView(View):
     @api_schema.DECIDE
     def post(self, request: Request, intent_id: str) -> Response:
         query(request)
-        body = members(request, required=("vote", "digest"), optional=("rationale", "changes"))
+        body = members(request, required=("vote", "digest"), optional=("ground", "rationale", "changes"))
         if body["vote"] not in Vote.values:
             raise Problem("invalid", 'vote: Send "approve" or "reject".', path="/vote")
         if not isinstance(body["digest"], str):
@@ -35,6 +35,7 @@ class DecisionsView(View):
             by=person_of(request),
             vote=body["vote"],
             digest=body["digest"],
+            ground=text_member(body, "ground"),
             rationale=text_member(body, "rationale"),
             changes=body.get("changes"),
         )

@@ -7,7 +7,7 @@ from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schem
 from rest_framework import serializers
 
 from intents.api.schema import PEOPLE, PERSONAL_TOKEN, SESSION, IntentShown
-from reviews.models import Vote
+from reviews.models import Ground, Vote
 
 
 class PersonalTokenScheme(OpenApiAuthenticationExtension):
@@ -34,6 +34,12 @@ class SessionScheme(OpenApiAuthenticationExtension):
 class NewDecision(serializers.Serializer):
     vote = serializers.ChoiceField(Vote.choices)
     digest = serializers.CharField(help_text="The intent's digest, of what was shown.")
+    ground = serializers.ChoiceField(
+        Ground.choices,
+        required=False,
+        allow_null=True,
+        help_text="Why you reject or change, in a word that can be counted.",
+    )
     rationale = serializers.CharField(
         required=False, allow_null=True, allow_blank=True, max_length=10_000, help_text="Required to reject or change."
     )
@@ -59,7 +65,12 @@ DECIDE = extend_schema(
     examples=[
         OpenApiExample(
             "Reject",
-            value={"vote": "reject", "digest": "sha256:" + "0" * 64, "rationale": "Twice the usual amount."},
+            value={
+                "vote": "reject",
+                "digest": "sha256:" + "0" * 64,
+                "ground": "wrong_amount",
+                "rationale": "Twice the usual amount.",
+            },
             request_only=True,
         )
     ],

@@ -19,7 +19,7 @@ from intents.models import Intent, Status
 from intents.reasons import read_reason
 from intents.representation import instant
 from reviews.entitlement import about_this, may_decide, standing_of, votes_of
-from reviews.models import Decision, Vote
+from reviews.models import Decision, Ground, Vote
 from reviews.quorum import cannot_see_to
 from reviews.taking import let_go
 from zehrava import canonical, ids
@@ -34,6 +34,7 @@ def decide(
     by: User,
     vote: str,
     digest: str,
+    ground: str = "",
     rationale: str = "",
     changes: Any = None,
     verdict_digest: str | None = None,
@@ -42,18 +43,20 @@ def decide(
     """Store this person's vote; where it meets the requirement, or rejects, the intent moves in the same transaction.
 
     `digest` is that of the intent as it was shown; the other two bind verdict and requirement where the page showed
-    them too. `changes` is a JSON Patch (RFC 6902) of the payload, with an approval: what would run from then on is the
-    changed payload, and approvals of what it was before no longer count. Raises Problem: `invalid`, `not-found`,
-    `not-entitled`, `not-pending`, `expired`, `already-voted`, `stale-digest`, `integrity-failed`, and `conflict` for an
-    approval of what asks for more than the desk can see to or of changes that policy blocks; nothing is stored then.
+    them too. `ground` is why somebody rejects or changes, in one of the words of `Ground`. `changes` is a JSON Patch
+    (RFC 6902) of the payload, with an approval: what would run from then on is the changed payload, and approvals of
+    what it was before no longer count. Raises Problem: `invalid`, `not-found`, `not-entitled`, `not-pending`,
+    `expired`, `already-voted`, `stale-digest`, `integrity-failed`, and `conflict` for an approval of what asks for
+    more than the desk can see to or of changes that policy blocks; nothing is stored then.
     """
     rationale = _rationale(vote, rationale, changes)
+    _refuse_ground(ground, vote, changes)
     try:
         with transaction.atomic():
             intent = _locked(intent_id)
             _refuse_to_decide(intent, by)
             _refuse_stale(intent, digest, verdict_digest, requirement_digest)
-            return _vote(intent, by=by, vote=Vote(vote), rationale=rationale, changes=changes)
+            return _vote(intent, by=by, vote=Vote(vote), ground=ground, rationale=rationale, changes=changes)
     except IntegrityError as error:
         raise _already_voted() from error
     except Problem as problem:
@@ -101,6 +104,13 @@ def _rationale(vote: str, rationale: str, changes: Any) -> str:
     return read_reason(rationale, path="/rationale", needed=why)
 
 
+def _refuse_ground(ground: str, vote: str, changes: Any) -> None:
+    if ground and ground not in Ground.values:
+        raise Problem("invalid", f"ground: Send one of {', '.join(Ground.values)}.", path="/ground")
+    if ground and vote == Vote.APPROVE and changes is None:
+        raise Problem("invalid", "ground: It says why somebody rejects or changes; leave it out here.", path="/ground")
+
+
 def _locked(intent_id: str) -> Intent:
     try:
         return lifecycle.locked(intent_id)
@@ -139,7 +149,7 @@ def _refuse_stale(intent: Intent, digest: str, verdict_digest: str | None, requi
         raise Problem("integrity-failed", "What is stored was altered since it was proposed. Nobody can decide on it.")
 
 
-def _vote(intent: Intent, *, by: User, vote: Vote, rationale: str, changes: Any) -> Decision:
+def _vote(intent: Intent, *, by: User, vote: Vote, ground: str, rationale: str, changes: Any) -> Decision:
     actor = Actor.person(by)
     decision_id = ids.new("dec", at=clock.now())
     shown, amendment = intent.digest, None
@@ -150,7 +160,7 @@ def _vote(intent: Intent, *, by: User, vote: Vote, rationale: str, changes: Any)
     if vote == Vote.APPROVE and (beyond := cannot_see_to(intent.requirement)):
         raise Problem("conflict", told_beyond(beyond))
     votes = _on_record(votes_of([intent]).get(intent.pk, []))
-    decision = _decision(intent, decision_id, by=by, vote=vote, rationale=rationale)
+    decision = _decision(intent, decision_id, by=by, vote=vote, ground=ground, rationale=rationale)
     if amendment is not None:
         decision.changes, decision.shown_digest = amendment.patch, shown
     decision.record_digest = canonical.digest(canonical.dumps(record_of(decision)))
@@ -178,6 +188,8 @@ def _store(decision: Decision, *, by: Actor) -> None:
         "requirement_digest": decision.requirement_digest,
         "record_digest": decision.record_digest,
     }
+    if decision.ground:
+        facts["ground"] = str(decision.ground)
     if decision.changes is not None:
         facts["shown_digest"] = decision.shown_digest
     # The changes themselves are the amendment's content.
@@ -208,13 +220,14 @@ def _why_it_fills_no_seat(intent: Intent, by: User) -> str:
     return "Every seat that you could fill is filled already; others have to decide."
 
 
-def _decision(intent: Intent, decision_id: str, *, by: User, vote: Vote, rationale: str) -> Decision:
+def _decision(intent: Intent, decision_id: str, *, by: User, vote: Vote, ground: str, rationale: str) -> Decision:
     return Decision(
         id=decision_id,
         intent=intent,
         reviewer=by,
         reviewer_name=by.get_username(),
         vote=vote,
+        ground=ground,
         rationale=rationale,
         digest=intent.digest,
         verdict_digest=intent.verdict_digest,
@@ -227,9 +240,11 @@ def record_of(decision: Decision) -> dict[str, Any]:
     """The decision as it is bound: the object whose RFC 8785 bytes `record_digest` covers."""
     changed = decision.changes is not None
     changes = {"changes": decision.changes, "shown_digest": decision.shown_digest} if changed else {}
+    ground = {"ground": str(decision.ground)} if decision.ground else {}
     return {
-        "version": 2 if changed else 1,
+        "version": 3 if ground else 2 if changed else 1,
         **changes,
+        **ground,
         "id": decision.pk,
         "intent": decision.intent_id,
         "reviewer": {"id": str(decision.reviewer_id), "name": decision.reviewer_name},

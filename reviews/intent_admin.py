@@ -36,12 +36,14 @@ from audit.subjects import said_by_vote
 from audit.text import visible
 from intents import cancelling, execution
 from intents.models import Intent, RiskLevel, Status
-from reviews import change_page, decisions, entitlement, intent_page, presentation, taking
-from reviews.models import Decision, Vote
+from reviews import change_page, confirming, decisions, entitlement, grounds, intent_page, presentation, taking
+from reviews.models import Decision, Ground, Vote
 from reviews.tree import tree
 from zehrava.problems import Problem
 
 HISTORY_SHOWN = 200
+# Complaints that stand beside a field of the bar at the bottom.
+IN_THE_BAR = ("/rationale", "/reason", "/ground", "/typed")
 LONGEST_NAME = 120
 
 
@@ -186,6 +188,7 @@ class IntentAdmin(ReadOnlyAdmin, ModelAdmin):  # type: ignore[misc]
         problem: Problem | None = None,
         typed: str = "",
         form: str = "",
+        ground: str = "",
     ) -> HttpResponse:
         """The page; with `problem` what went wrong in `form`, and what was typed there."""
         context = {
@@ -195,8 +198,10 @@ class IntentAdmin(ReadOnlyAdmin, ModelAdmin):  # type: ignore[misc]
             "problem": problem,
             "typed": typed,
             "form": form,
+            "grounds": Ground.choices,
+            "ground": ground,
             # The place of the complaint: beside the field if it is about the field, else on top of the page.
-            "field_error": problem.detail if problem and problem.path in ("/rationale", "/reason") else "",
+            "field_error": problem.detail if problem and problem.path in IN_THE_BAR else "",
         }
         response = self._render(request, "reviews/intent.html", context)
         response.status_code = problem.status if problem else 200
@@ -214,12 +219,18 @@ class IntentAdmin(ReadOnlyAdmin, ModelAdmin):  # type: ignore[misc]
         if request.method != "POST":
             return _to_page(intent)
         vote, rationale = request.POST.get("vote", ""), request.POST.get("rationale", "")
+        ground = request.POST.get("ground", "") if vote == Vote.REJECT else ""
         try:
+            if vote == Vote.REJECT:
+                grounds.refuse_without(ground)
+            elif intent_page.abilities(intent, _person(request)).decide:
+                confirming.refuse_unless_typed(intent, request.POST.get("typed", ""))
             decisions.decide(
                 intent.pk,
                 by=_person(request),
                 vote=vote,
                 digest=request.POST.get("digest", ""),
+                ground=ground,
                 rationale=rationale,
                 verdict_digest=request.POST.get("verdict_digest", ""),
                 requirement_digest=request.POST.get("requirement_digest", ""),
@@ -231,7 +242,12 @@ class IntentAdmin(ReadOnlyAdmin, ModelAdmin):  # type: ignore[misc]
                 )
                 return HttpResponseRedirect(reverse("admin:index"))
             return self._page(
-                request, self._intent(request, object_id), problem=problem, typed=rationale, form="decide"
+                request,
+                self._intent(request, object_id),
+                problem=problem,
+                typed=rationale,
+                form="decide",
+                ground=ground,
             )
         messages.success(request, _what_happened(self._intent(request, object_id), vote))
         return HttpResponseRedirect(reverse("admin:index"))
@@ -257,6 +273,7 @@ class IntentAdmin(ReadOnlyAdmin, ModelAdmin):  # type: ignore[misc]
                 by=person,
                 vote=Vote.APPROVE,
                 digest=typed.get("digest", ""),
+                ground=grounds.refuse_without(typed.get("ground", "")),
                 rationale=typed.get("rationale", ""),
                 changes=change_page.looked_at(intent, typed),
                 verdict_digest=typed.get("verdict_digest", ""),
@@ -284,6 +301,8 @@ class IntentAdmin(ReadOnlyAdmin, ModelAdmin):  # type: ignore[misc]
             "page": page,
             "problem": problem,
             "rationale": (typed or {}).get("rationale", ""),
+            "grounds": Ground.choices,
+            "ground": (typed or {}).get("ground", ""),
             "shown_digest": (typed or {}).get("digest") or intent.digest,
         }
         response = self._render(request, "reviews/intent_edit.html", context)

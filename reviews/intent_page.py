@@ -17,6 +17,7 @@ from audit import clock
 from intents import integrity
 from intents.models import Execution, ExecutionState, Intent, Status
 from reviews import presentation
+from reviews.confirming import Asked, asked_back
 from reviews.decisions import told_beyond
 from reviews.editing import Difference, differences
 from reviews.entitlement import Eligible, about_this, may_decide, standing_of, votes_of, who_may_decide
@@ -138,6 +139,8 @@ class IntentPage:
     tags: list[SafeString]
     # Phrases of the agent's, anywhere in what it sent, that push whoever reads.
     pushes: list[SafeString]
+    # What to type before it is approved, at high risk.
+    asked: Asked | None
     may: Abilities
     now: datetime
     revision: str
@@ -180,6 +183,7 @@ def build(intent: Intent, person: User) -> IntentPage:
         summary=text(document["summary"]) if document["summary"] else None,
         context=tree(document["context"]) if document["context"] else None,
         tags=[text(tag) for tag in document["tags"]],
+        asked=asked_back(intent),
         pushes=[text(phrase) for phrase in pushes(intent.canonical)],
         may=_abilities(intent, person, votes, taken, now),
         now=now,

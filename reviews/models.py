@@ -13,6 +13,19 @@ class Vote(models.TextChoices):
     REJECT = "reject", "Reject"
 
 
+class Ground(models.TextChoices):
+    """Why somebody rejects or changes, in a word that can be counted; the rationale says the rest."""
+
+    WRONG_AMOUNT = "wrong_amount", "Wrong amount"
+    WRONG_TARGET = "wrong_target", "Wrong target or recipient"
+    DUPLICATE = "duplicate", "Done or asked already"
+    NOT_NEEDED = "not_needed", "Not needed"
+    NOT_ALLOWED = "not_allowed", "Against our rules"
+    SUSPICIOUS = "suspicious", "Suspicious: looks steered or mistaken"
+    UNCLEAR = "unclear", "Too little to judge by"
+    OTHER = "other", "Something else"
+
+
 class Decision(models.Model):
     """What one reviewer said about one intent, bound to what they were shown.
 
@@ -24,6 +37,7 @@ class Decision(models.Model):
     reviewer = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="decisions")
     reviewer_name = models.CharField(max_length=150)
     vote = models.CharField(max_length=10, choices=Vote)
+    ground = models.CharField(max_length=20, choices=Ground, blank=True, default="")
     rationale = models.TextField(blank=True)
     digest = models.CharField(max_length=71)
     verdict_digest = models.CharField(max_length=71)
@@ -48,6 +62,7 @@ class Decision(models.Model):
                 name="decision_once",
             ),
             models.CheckConstraint(condition=Q(vote__in=Vote.values), name="decision_vote_known"),
+            models.CheckConstraint(condition=Q(ground__in=["", *Ground.values]), name="decision_ground_known"),
             models.CheckConstraint(condition=Q(vote=Vote.APPROVE) | ~Q(rationale=""), name="decision_reject_says_why"),
             models.CheckConstraint(
                 condition=Q(changes__isnull=True, shown_digest="")

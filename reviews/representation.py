@@ -27,6 +27,7 @@ def represent(decision: Decision) -> dict[str, Any]:
         "id": decision.pk,
         "vote": decision.vote,
         "reviewer": decision.reviewer_name,
+        "ground": decision.ground or None,
         "rationale": decision.rationale,
         "changes": decision.changes,
         "digest": decision.digest,

@@ -192,6 +192,7 @@ class DecisionShown(serializers.Serializer):
     id = serializers.CharField()
     vote = serializers.ChoiceField(["approve", "reject"])
     reviewer = serializers.CharField()
+    ground = serializers.CharField(allow_null=True, help_text="Why it was rejected or changed, in one word.")
     rationale = serializers.CharField()
     changes = AnyJSON(allow_null=True)
     at = serializers.DateTimeField()

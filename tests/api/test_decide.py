@@ -221,3 +221,23 @@ def test_a_seat_is_enough_to_decide_and_a_role_without_one_is_not(agent, make_pe
     assert make_person("roberta", "reviewers").post(f"intents/{intent['id']}/decisions", vote).status_code == 403
     treasurer = make_person("tess", "treasury", "policy_authors")
     assert treasurer.post(f"intents/{intent['id']}/decisions", vote).status_code == 201
+
+
+def test_the_ground_reaches_the_agent(reviewer: Caller, agent: Caller) -> None:
+    intent = agent.propose()
+    body = {"vote": "reject", "digest": intent["digest"], "ground": "duplicate", "rationale": "Paid last week."}
+
+    answer = reviewer.post(f"intents/{intent['id']}/decisions", body)
+
+    assert answer.status_code == 201, answer.content
+    (decision,) = agent.get(f"intents/{intent['id']}").json()["decisions"]
+    assert (decision["ground"], decision["rationale"]) == ("duplicate", "Paid last week.")
+
+
+def test_an_unknown_ground_is_named(reviewer: Caller, agent: Caller) -> None:
+    intent = agent.propose()
+    body = {"vote": "reject", "digest": intent["digest"], "ground": "because", "rationale": "No."}
+
+    answer = reviewer.post(f"intents/{intent['id']}/decisions", body)
+
+    assert (answer.status_code, answer.json()["path"]) == (422, "/ground")

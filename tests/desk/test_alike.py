@@ -37,7 +37,7 @@ def form(client, intents: list[Intent], **members: Any) -> dict[str, Any]:
     """What the page sends for these, with the digests that it holds."""
     html = client.get(page_of(intents)).content.decode()
     hidden = dict(re.findall(r'name="((?:digest|verdict|requirement)-[^"]+)" value="([^"]*)"', html))
-    return {**hidden, "chosen": [intent.pk for intent in intents], **members}
+    return {**hidden, "chosen": [intent.pk for intent in intents], "ground": "duplicate", **members}
 
 
 def test_several_alike_are_one_line_that_says_how_many_and_what_differs(signed_in, rita, three):

@@ -85,7 +85,9 @@ def test_a_lower_amount_is_typed_looked_at_and_approved(signed_in, rita, intent)
     form = form_of(looked)
     assert json.loads(form["changes"]) == [{"op": "replace", "path": "/amount", "value": "40.00"}]
 
-    answer = client.post(edit_of(intent), {**form, "step": "approve", "rationale": "less will do"})
+    answer = client.post(
+        edit_of(intent), {**form, "step": "approve", "ground": "wrong_amount", "rationale": "less will do"}
+    )
     assert answer.status_code == 302
     intent = Intent.objects.get(pk=intent.pk)
     assert intent.status == Status.APPROVED
@@ -112,7 +114,14 @@ def test_an_item_is_left_out_by_its_box(signed_in, rita, intent):
     number = field_of(client.get(edit_of(intent)), "to › 2").removeprefix("value-")
     looked = client.post(edit_of(intent), {**form, f"without-{number}": "on", "step": "look"})
     client.post(
-        edit_of(intent), {**form_of(looked), f"without-{number}": "on", "step": "approve", "rationale": "not bob"}
+        edit_of(intent),
+        {
+            **form_of(looked),
+            f"without-{number}": "on",
+            "step": "approve",
+            "ground": "wrong_amount",
+            "rationale": "not bob",
+        },
     )
     intent = Intent.objects.get(pk=intent.pk)
     assert intent.payload["to"] == ["ann", "cy"]
@@ -126,7 +135,9 @@ def test_a_widening_change_says_so_before_and_after(signed_in, rita, intent):
     form = {**form_of(page), field_of(page, "amount"): "500.00"}
     looked = client.post(edit_of(intent), {**form, "step": "look"})
     assert "may reach further" in looked.content.decode()
-    client.post(edit_of(intent), {**form_of(looked), "step": "approve", "rationale": "with the fee"})
+    client.post(
+        edit_of(intent), {**form_of(looked), "step": "approve", "ground": "wrong_amount", "rationale": "with the fee"}
+    )
     intent = Intent.objects.get(pk=intent.pk)
     assert (intent.status, intent.payload["amount"]) == (Status.PENDING_APPROVAL, "500.00")
     shown = signed_in(other).get(reverse("admin:intents_intent_change", args=[intent.pk])).content.decode()
@@ -142,7 +153,8 @@ def test_what_was_typed_after_the_look_is_not_approved_unseen(signed_in, rita, i
     amount = field_of(page, "amount")
     looked = client.post(edit_of(intent), {**form_of(page), amount: "40.00", "step": "look"})
     answer = client.post(
-        edit_of(intent), {**form_of(looked), amount: "90.00", "step": "approve", "rationale": "less will do"}
+        edit_of(intent),
+        {**form_of(looked), amount: "90.00", "step": "approve", "ground": "wrong_amount", "rationale": "less will do"},
     )
     assert answer.status_code == 422
     assert "You changed more since you looked" in answer.content.decode()
@@ -155,7 +167,9 @@ def test_without_a_reason_nothing_is_stored_and_nothing_typed_is_lost(signed_in,
     client = signed_in(rita)
     page = client.get(edit_of(intent))
     looked = client.post(edit_of(intent), {**form_of(page), field_of(page, "amount"): "40.00", "step": "look"})
-    answer = client.post(edit_of(intent), {**form_of(looked), "step": "approve", "rationale": " "})
+    answer = client.post(
+        edit_of(intent), {**form_of(looked), "step": "approve", "ground": "wrong_amount", "rationale": " "}
+    )
     assert answer.status_code == 422
     assert "Say why you change it" in answer.content.decode()
     assert form_of(answer)["value-0"] == "40.00"
@@ -172,8 +186,8 @@ def test_a_change_of_what_moved_meanwhile_is_refused(signed_in, rita, intent):
         )
 
     mine, theirs = looked_at(client, "40.00"), looked_at(other, "500.00")
-    other.post(edit_of(intent), {**theirs, "step": "approve", "rationale": "with the fee"})
-    answer = client.post(edit_of(intent), {**mine, "step": "approve", "rationale": "less"})
+    other.post(edit_of(intent), {**theirs, "step": "approve", "ground": "wrong_amount", "rationale": "with the fee"})
+    answer = client.post(edit_of(intent), {**mine, "step": "approve", "ground": "wrong_amount", "rationale": "less"})
     assert answer.status_code == 409
     assert "What you were shown is not what would run now" in answer.content.decode()
     assert Intent.objects.get(pk=intent.pk).payload["amount"] == "500.00"
@@ -225,6 +239,7 @@ def test_who_may_not_decide_gets_no_form(signed_in, owner, intent):
             "payload": "{}",
             "changes": "[]",
             "digest": intent.digest,
+            "ground": "other",
             "rationale": "x",
         }
         assert signed_in(person).post(edit_of(intent), form).status_code in (302, 403)
@@ -238,7 +253,14 @@ def test_a_forged_patch_in_the_form_changes_nothing_else(signed_in, rita, intent
     looked = client.post(edit_of(intent), {**form_of(page), field_of(page, "amount"): "40.00", "step": "look"})
     forged = json.dumps([{"op": "replace", "path": "/amount", "value": "1.00"}])
     answer = client.post(
-        edit_of(intent), {**form_of(looked), "changes": forged, "step": "approve", "rationale": "less will do"}
+        edit_of(intent),
+        {
+            **form_of(looked),
+            "changes": forged,
+            "step": "approve",
+            "ground": "wrong_amount",
+            "rationale": "less will do",
+        },
     )
     assert answer.status_code == 422
     assert not Amendment.objects.exists()

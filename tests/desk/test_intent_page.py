@@ -7,6 +7,7 @@ from django.urls import reverse
 
 from audit.models import Event
 from intents.models import Execution, Intent, Status
+from reviews import confirming
 from reviews.models import Decision
 from tests.factories import load_action_type, load_policy, make_agent, make_intent, make_user, run_by_noop
 
@@ -41,8 +42,12 @@ def form_of(response) -> dict[str, str]:
 
 
 def send(client, intent: Intent, vote: str, rationale: str = "", **changes: str):
+    """Send the form as somebody does who read it: with a ground to reject, with what is to be typed to approve."""
     form = form_of(client.get(page_of(intent)))
-    return client.post(f"{page_of(intent)[:-7]}decide/", {**form, "vote": vote, "rationale": rationale, **changes})
+    asked = confirming.asked_back(intent)
+    said = {"ground": "duplicate"} if vote == "reject" else {"typed": asked.shown if asked else ""}
+    sent = {**form, "vote": vote, "rationale": rationale, **said, **changes}
+    return client.post(f"{page_of(intent)[:-7]}decide/", sent)
 
 
 def test_the_whole_payload_is_there_whatever_the_action_type_chooses_to_show(signed_in, rita, key):

@@ -18,6 +18,9 @@ def sideways(page) -> int:
 
 
 def open_card(page, intent: str) -> None:
+    """Find one intent, which may stand in a line with others that are alike, and open it."""
+    page.locator("#id_q").fill(intent)
+    page.locator("#id_q").press("Enter")
     page.locator(f'[data-intent="{intent}"] a').click()
 
 
@@ -54,7 +57,11 @@ def test_a_reviewer_rejects_with_a_reason_and_not_without(world, sign_in, page):
     open_card(page, intent)
 
     page.get_by_role("button", name="Reject", exact=True).click()
+    expect(page.get_by_role("alert")).to_contain_text("Choose why")
+    page.get_by_label("Why, to reject").select_option("wrong_target")
+    page.get_by_role("button", name="Reject", exact=True).click()
     expect(page.get_by_role("alert")).to_contain_text("Say why you reject")
+    expect(page.get_by_label("Why, to reject")).to_have_value("wrong_target")
     assert world.status(intent) == "pending_approval"
 
     page.get_by_label("Reason, needed to reject").fill("The figures are last year's.")
@@ -114,7 +121,8 @@ def test_what_an_agent_writes_never_runs_and_never_leaves_its_place(world, sign_
 @pytest.mark.parametrize("size", [{"width": 1440, "height": 900}, PHONE], ids=["wide", "phone"])
 def test_a_long_target_pushes_nothing_out_of_sight_and_is_whole_on_its_page(world, sign_in, page, size):
     page.set_viewport_size(size)
-    intent = world.propose("report.publish", {"title": "Figures"}, target="t" * 1000)
+    # A member that no other has: like nothing else, it has a card of its own.
+    intent = world.propose("report.publish", {f"title {size['width']}": "Figures"}, target="t" * 1000)
     sign_in()
     assert sideways(page) <= 0
     assert page.locator(f'[data-intent="{intent}"]').bounding_box()["height"] < 400
@@ -163,6 +171,9 @@ def test_a_reviewer_changes_the_payload_and_the_worker_gets_it_as_changed(world,
     assert sideways(page) <= 0
     picture(page, f"change-look-{size['width']}")
     page.get_by_role("button", name="Approve with changes").click()
+    expect(page.get_by_role("alert")).to_contain_text("Choose why")
+    page.get_by_label("Why", exact=True).select_option("not_needed")
+    page.get_by_role("button", name="Approve with changes").click()
     expect(page.get_by_role("alert")).to_contain_text("Say why you change it")
     page.get_by_label("Why you change it").fill("Bob has left.")
     page.get_by_role("button", name="Approve with changes").click()
@@ -191,7 +202,7 @@ def test_an_open_desk_shows_what_arrives_and_is_worked_with_the_keyboard(world, 
     page.keyboard.press("j")
     expect(page.locator(f'[data-intent="{first}"] .zhv-what a')).to_be_focused()
 
-    second = world.propose("report.publish", {"title": "Second"})
+    second = world.propose("report.publish", {"heading": "Second"})
     expect(page.locator(f'[data-intent="{second}"]')).to_be_visible()
     expect(page).to_have_title(re.compile(r"^\(2\) "))
     expect(page.locator("#nav-sidebar").get_by_role("link", name="Approval desk")).to_contain_text("2")
@@ -218,3 +229,62 @@ def test_an_open_desk_shows_what_arrives_and_is_worked_with_the_keyboard(world, 
     expect(page.get_by_label("Reason, needed to reject")).to_be_focused()
     page.keyboard.type("aejk?")  # what is typed is text
     assert world.status(second) == "pending_approval"
+
+
+@pytest.mark.parametrize("size", [{"width": 1440, "height": 900}, PHONE], ids=["wide", "phone"])
+def test_what_is_alike_is_chosen_in_a_table_and_approved_as_one_decision_each(world, sign_in, page, size):
+    page.set_viewport_size(size)
+    member = f"city {size['width']}"
+    three = [world.propose("report.publish", {member: city}) for city in ("Rome", "Oslo", "Bern")]
+    sign_in()
+    page.get_by_role("link", name="3 alike: report.publish").click()
+    expect(page.get_by_text("Oslo", exact=True)).to_be_visible()
+    assert sideways(page) <= 0
+    page.get_by_role("button", name="Choose all 3").click()
+    page.locator(f"#pick-{three[1]}").uncheck()
+    picture(page, f"alike-{size['width']}")
+    page.get_by_role("button", name="Approve 2").click()
+
+    expect(page.get_by_text("You approved 2. Each has a decision of its own.")).to_be_visible()
+    assert world.status(three[1]) == "pending_approval"
+    for intent in (three[0], three[2]):
+        (decision,) = world.read(intent)["decisions"]
+        assert decision["digest"] == world.read(intent)["digest"]
+
+
+def test_the_desk_is_searched_filtered_and_shown_as_a_table_that_the_browser_remembers(world, sign_in, page):
+    wanted = world.propose("report.publish", {"only here": "Żółw & <b>"}, value={"amount": "12.00", "currency": "PLN"})
+    sign_in()
+    page.get_by_role("button", name="Table", exact=True).click()
+    expect(page.locator(f'tr[data-intent="{wanted}"]')).to_be_visible()
+    page.get_by_role("group").get_by_text("Filters").click()
+    page.get_by_label("Currency").select_option("PLN")
+    page.get_by_role("button", name="Show", exact=True).click()
+    expect(page.locator("tr.zhv-item")).to_have_count(1)
+    page.locator("#id_q").fill("Żółw & <b>")
+    page.locator("#id_q").press("Enter")
+    expect(page.locator("tr.zhv-item")).to_have_count(1)
+    page.keyboard.press("Escape")
+    page.locator("#id_q").fill("no such words")
+    page.locator("#id_q").press("Enter")
+    expect(page.get_by_role("heading", name="Nothing of this kind")).to_be_visible()
+    page.get_by_role("link", name="Show everything").first.click()
+    expect(page.locator(f'tr[data-intent="{wanted}"]')).to_be_visible()
+
+    page.locator("h1, h2").first.click()
+    page.keyboard.press("j")
+    page.keyboard.press("o")
+    expect(page.get_by_role("heading", name="What will change")).to_be_visible()
+
+
+def test_at_high_risk_nothing_is_approved_before_the_amount_is_typed(world, sign_in, page):
+    grave = world.propose("report.publish", {"grave": True}, value={"amount": "90000.00", "currency": "EUR"})
+    sign_in()
+    open_card(page, grave)
+    page.get_by_role("button", name="Approve", exact=True).click()
+    expect(page.get_by_role("alert")).to_contain_text("Type the amount: 90,000.00 EUR")
+    assert world.status(grave) == "pending_approval"
+    page.get_by_label("To approve, type the amount").fill("90000")
+    page.get_by_role("button", name="Approve", exact=True).click()
+    expect(page.get_by_role("heading", name="Approval desk")).to_be_visible()
+    assert world.status(grave) in ("approved", "executing", "succeeded")

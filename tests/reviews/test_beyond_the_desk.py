@@ -134,5 +134,5 @@ def test_the_page_says_so_beforehand_and_lets_people_reject(asked: str) -> None:
     door = reverse("admin:intents_intent_decide", args=[intent.pk])
     assert "nobody can approve it" in client.post(door, {**bound, "vote": "approve"}).content.decode()
     assert not Decision.objects.exists()
-    client.post(door, {**bound, "vote": "reject", "rationale": "not this way"})
+    client.post(door, {**bound, "vote": "reject", "ground": "unclear", "rationale": "not this way"})
     assert Intent.objects.get(pk=intent.pk).status == Status.REJECTED
