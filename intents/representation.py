@@ -27,20 +27,39 @@ def provide_decisions(provider: DecisionsOf) -> None:
     _decisions_of = provider
 
 
+QuestionsOf = Callable[[Sequence[Intent]], Mapping[str, list[dict[str, Any]]]]
+
+
+def _no_questions(intents: Sequence[Intent]) -> Mapping[str, list[dict[str, Any]]]:
+    return {}
+
+
+_questions_of: QuestionsOf = _no_questions
+
+
+def provide_questions(provider: QuestionsOf) -> None:
+    """Register where people's questions to agents are read from."""
+    global _questions_of
+    _questions_of = provider
+
+
 def represent(intents: Iterable[Intent]) -> list[dict[str, Any]]:
     """These intents in the API's form, in their order, with as many queries for a hundred as for one."""
     rows = list(intents)
     decisions = _decisions_of(rows)
     executions = _claimed_executions(rows)
     proposals = _proposals_of(rows)
+    questions = _questions_of(rows)
     return [
-        _document(row, *decisions.get(row.pk, ([], 0)), executions.get(row.pk), proposals.get(row.pk)) for row in rows
+        _document(row, *decisions.get(row.pk, ([], 0)), executions.get(row.pk), proposals.get(row.pk))
+        | {"questions": questions.get(row.pk, [])}
+        for row in rows
     ]
 
 
 def represent_new(intent: Intent) -> dict[str, Any]:
     """An intent that was just admitted: nobody can have decided on it or claimed it."""
-    return _document(intent, [], 0, None, None)
+    return _document(intent, [], 0, None, None) | {"questions": []}
 
 
 def represent_execution(execution: Execution) -> dict[str, Any]:

@@ -3,12 +3,12 @@
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from intents.api.callers import MAY_VIEW_INTENTS, find_intent, known_as, person_of
+from intents.api.callers import IS_AGENT, MAY_VIEW_INTENTS, actor_of, find_intent, known_as, person_of
 from intents.api.intents import one
 from intents.api.view import View, members, query, text_member, whole_number
 from intents.models import Intent
 from intents.representation import represent
-from reviews import api_schema, decisions
+from reviews import api_schema, decisions, notes
 from reviews.models import Decision, Vote
 from reviews.queue import waiting_for
 from zehrava import ids
@@ -40,6 +40,22 @@ class DecisionsView(View):
             changes=body.get("changes"),
         )
         return Response(one(Intent.objects.get(pk=intent.id)), status=201)
+
+
+class AnswersView(View):
+    """`/intents/{id}/answers`"""
+
+    open_to = {"POST": (IS_AGENT,)}
+    problems = {"POST": ("conflict",)}
+
+    @api_schema.ANSWER
+    def post(self, request: Request, intent_id: str) -> Response:
+        query(request)
+        body = members(request, required=("question", "text"))
+        intent = find_intent(request, intent_id)
+        question = text_member(body, "question")
+        notes.answer(intent, by=actor_of(request), question_id=question, text=text_member(body, "text"))
+        return Response(one(intent), status=201)
 
 
 class DecisionView(View):

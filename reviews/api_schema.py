@@ -6,7 +6,7 @@ from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 from rest_framework import serializers
 
-from intents.api.schema import PEOPLE, PERSONAL_TOKEN, SESSION, IntentShown
+from intents.api.schema import AGENTS, PEOPLE, PERSONAL_TOKEN, SESSION, IntentShown
 from reviews.models import Ground, Vote
 
 
@@ -82,6 +82,25 @@ WITHDRAW = extend_schema(
     auth=PEOPLE,
     responses={200: IntentShown},
     tags=["decisions"],
+)
+
+
+class NewAnswer(serializers.Serializer):
+    question = serializers.CharField(help_text="The question's id.")
+    text = serializers.CharField(max_length=10_000)
+
+
+ANSWER = extend_schema(
+    operation_id="intents_answer",
+    summary="Answer what a person asked about an intent of one's own",
+    description=(
+        "`questions` of the intent says what is asked. Each is answered once, whatever became of the intent: an answer"
+        " re-opens nothing that was decided."
+    ),
+    auth=AGENTS,
+    request=NewAnswer,
+    responses={201: IntentShown},
+    tags=["intents"],
 )
 
 

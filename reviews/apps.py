@@ -9,8 +9,10 @@ class ReviewsConfig(AppConfig):
         from audit import verification
         from intents import policy_warnings, representation
         from reviews import decisions, events, fillable  # noqa: F401  (registers the ledger's event types)
+        from reviews.notes import questions_of
         from reviews.representation import decisions_of
 
         representation.provide_decisions(decisions_of)
+        representation.provide_questions(questions_of)
         policy_warnings.register(fillable.warnings_of)
         verification.register(decisions.unlike_their_digests)

@@ -14,6 +14,7 @@ from django.contrib.admin.utils import unquote
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
+from django.db.models.functions import Now
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -36,14 +37,14 @@ from audit.subjects import said_by_vote
 from audit.text import visible
 from intents import cancelling, execution
 from intents.models import Intent, RiskLevel, Status
-from reviews import change_page, confirming, decisions, entitlement, grounds, intent_page, presentation, taking
+from reviews import change_page, confirming, decisions, entitlement, grounds, intent_page, notes, presentation, taking
 from reviews.models import Decision, Ground, Vote
 from reviews.tree import tree
 from zehrava.problems import Problem
 
 HISTORY_SHOWN = 200
 # Complaints that stand beside a field of the bar at the bottom.
-IN_THE_BAR = ("/rationale", "/reason", "/ground", "/typed")
+IN_THE_BAR = ("/rationale", "/reason", "/ground", "/typed", "/text")
 LONGEST_NAME = 120
 
 
@@ -149,6 +150,7 @@ class IntentAdmin(ReadOnlyAdmin, ModelAdmin):  # type: ignore[misc]
             door("decide", self.decide_view),
             door("edit", self.edit_view),
             door("take", self.take_view),
+            door("note", self.note_view),
             door("withdraw", self.withdraw_view),
             door("cancel", self.cancel_view),
             door("resolve", self.resolve_view),
@@ -172,6 +174,8 @@ class IntentAdmin(ReadOnlyAdmin, ModelAdmin):  # type: ignore[misc]
 
     def _intent(self, request: HttpRequest, object_id: str) -> Intent:
         rows = Intent.objects.select_related("agent__owner", "action_type_version", "policy_version")
+        # The database's time, without a question of its own.
+        rows = rows.annotate(read_at=Now())
         # The admin's own links write the underscore of an id as _5F; ours, in mails and answers, do not.
         intent = rows.filter(pk__in={object_id, unquote(object_id)}).first()
         if intent is None:
@@ -193,7 +197,7 @@ class IntentAdmin(ReadOnlyAdmin, ModelAdmin):  # type: ignore[misc]
         """The page; with `problem` what went wrong in `form`, and what was typed there."""
         context = {
             "title": "Intent",
-            "page": intent_page.build(intent, _person(request)),
+            "page": intent_page.build(intent, _person(request), now=intent.read_at),  # type: ignore[attr-defined]
             "intent": intent,
             "problem": problem,
             "typed": typed,
@@ -323,6 +327,22 @@ class IntentAdmin(ReadOnlyAdmin, ModelAdmin):  # type: ignore[misc]
             return "You are on it for five minutes. Others see that on the desk."
 
         return self._do(request, intent, step, form="take")
+
+    def note_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Say something beside deciding: to people, or to the agent."""
+        intent, person = self._intent(request, object_id), _person(request)
+        if request.method != "POST":
+            return _to_page(intent)
+        words = request.POST.get("text", "")
+
+        def say() -> str:
+            if request.POST.get("do") == "ask":
+                notes.ask(intent, by=person, text=words)
+                return "The agent is asked; its answer will stand on this page."
+            notes.comment(intent, by=person, text=words)
+            return "Your comment is on this page. Agents never read it."
+
+        return self._do(request, intent, say, form="note", typed=words)
 
     def withdraw_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Take this person's own vote back while the intent is pending."""

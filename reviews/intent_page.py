@@ -21,7 +21,8 @@ from reviews.confirming import Asked, asked_back
 from reviews.decisions import told_beyond
 from reviews.editing import Difference, differences
 from reviews.entitlement import Eligible, about_this, may_decide, standing_of, votes_of, who_may_decide
-from reviews.models import Decision, Take, Vote
+from reviews.models import Decision, Note, NoteKind, Take, Vote
+from reviews.notes import notes_of
 from reviews.presentation import text
 from reviews.pushing import pushes
 from reviews.queue import brings_forward
@@ -97,6 +98,16 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
+class NoteLine:
+    """What somebody said beside deciding; `answer` where it is a question that was answered."""
+
+    note: Note
+    text: SafeString
+    answer: Note | None
+    answered: SafeString | None
+
+
+@dataclass(frozen=True, slots=True)
 class Abilities:
     """What this person may do here; `why_not` says why there is no Approve and Reject."""
 
@@ -134,6 +145,7 @@ class IntentPage:
     amended: Amended | None
     decisions: list[DecisionLine]
     attempts: list[Attempt]
+    notes: list[NoteLine]
     summary: SafeString | None
     context: SafeString | None
     tags: list[SafeString]
@@ -149,15 +161,15 @@ class IntentPage:
     final: bool
 
 
-def build(intent: Intent, person: User) -> IntentPage:
-    """The page of `intent` (with `agent__owner` and `action_type_version` loaded) for this person."""
-    now = clock.now()
+def build(intent: Intent, person: User, *, now: datetime) -> IntentPage:
+    """The page of `intent` (with `agent__owner` and `action_type_version` loaded) for this person, as of `now`."""
     rows = Decision.objects.filter(intent=intent).select_related("reviewer").prefetch_related("reviewer__groups")
     decisions = list(rows.order_by("id"))
     executions = list(intent.executions.order_by("attempt"))
     votes = [decision for decision in decisions if decision.withdrawn_at is None]
     stood = standing_of(intent, votes)
     taken = takes_of([intent]).get(intent.pk)
+    said = notes_of(intent)
     eligible = who_may_decide(intent, votes)
     document = intent.document
     # What is bound is what was rendered: the digest of this text, not the one stored beside it.
@@ -180,6 +192,7 @@ def build(intent: Intent, person: User) -> IntentPage:
         amended=_amended(intent),
         decisions=[_decision_line(decision, intent, person) for decision in decisions],
         attempts=[_attempt(execution) for execution in executions],
+        notes=_note_lines(said),
         summary=text(document["summary"]) if document["summary"] else None,
         context=tree(document["context"]) if document["context"] else None,
         tags=[text(tag) for tag in document["tags"]],
@@ -187,22 +200,33 @@ def build(intent: Intent, person: User) -> IntentPage:
         pushes=[text(phrase) for phrase in pushes(intent.canonical)],
         may=_abilities(intent, person, votes, taken, now),
         now=now,
-        revision=_revision(intent, decisions, executions, taken),
+        revision=_revision(intent, decisions, executions, taken, len(said)),
         settled=bool(executions) or Status(intent.status) != Status.PENDING_APPROVAL,
         final=Status(intent.status).is_terminal,
     )
 
 
+def _note_lines(said: Sequence[Note]) -> list[NoteLine]:
+    answers = {note.question_id: note for note in said if note.kind == NoteKind.ANSWER}
+    return [
+        NoteLine(note, text(note.text), (answer := answers.get(note.pk)), text(answer.text) if answer else None)
+        for note in said
+        if note.kind != NoteKind.ANSWER
+    ]
+
+
 def revision(intent: Intent) -> str:
     """A short text that changes when something on the page does: what an open page asks for."""
     taken = takes_of([intent]).get(intent.pk)
-    return _revision(intent, list(Decision.objects.filter(intent=intent)), list(intent.executions.all()), taken)
+    decisions, executions = list(Decision.objects.filter(intent=intent)), list(intent.executions.all())
+    return _revision(intent, decisions, executions, taken, Note.objects.filter(intent=intent).count())
 
 
 def _revision(
-    intent: Intent, decisions: Sequence[Decision], executions: Sequence[Execution], taken: Take | None
+    intent: Intent, decisions: Sequence[Decision], executions: Sequence[Execution], taken: Take | None, notes: int
 ) -> str:
-    parts = [intent.status, intent.digest, str(taken and taken.person_id)]
+    # Notes are never changed or taken back: their number says it all.
+    parts = [intent.status, intent.digest, str(taken and taken.person_id), str(notes)]
     parts += sorted(f"{decision.pk} {decision.withdrawn_at is not None}" for decision in decisions)
     parts += sorted(f"{execution.pk} {execution.state}" for execution in executions)
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]

@@ -82,6 +82,47 @@ class Decision(models.Model):
         return self.intent.audit_about()
 
 
+class NoteKind(models.TextChoices):
+    COMMENT = "comment", "Comment"
+    QUESTION = "question", "Question to the agent"
+    ANSWER = "answer", "Answer of the agent"
+
+
+class Note(models.Model):
+    """Something said about an intent beside deciding on it; see `reviews.notes`. It is never changed."""
+
+    id = models.CharField(primary_key=True, max_length=40, editable=False)
+    intent = models.ForeignKey("intents.Intent", on_delete=models.PROTECT, related_name="notes")
+    kind = models.CharField(max_length=10, choices=NoteKind)
+    # None for what the intent's agent said.
+    author = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
+    author_name = models.CharField(max_length=150)
+    text = models.TextField()
+    text_digest = models.CharField(max_length=71)
+    question = models.OneToOneField("self", null=True, on_delete=models.PROTECT, related_name="answer")
+    created_at = models.DateTimeField()
+
+    history = History(excluded_fields=["text", "author_name"])
+
+    class Meta:
+        default_permissions = ()
+        ordering = ["id"]
+        constraints = [
+            models.CheckConstraint(condition=Q(kind__in=NoteKind.values), name="note_kind_known"),
+            models.CheckConstraint(
+                condition=Q(kind=NoteKind.ANSWER, author=None, question__isnull=False)
+                | (~Q(kind=NoteKind.ANSWER) & Q(author__isnull=False, question=None)),
+                name="note_answers_one_question",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} by {self.author_name}"
+
+    def audit_about(self) -> dict[str, str]:
+        return self.intent.audit_about()
+
+
 class Take(models.Model):
     """A reviewer's word to be on an intent, for some minutes. Housekeeping, not history: it decides nothing."""
 

@@ -76,8 +76,10 @@ def seed() -> None:
     django.setup()
     from django.db import transaction
 
+    from audit.actors import Actor
     from intents import execution, lifecycle
     from intents.models import ExecutionState, Intent, Status
+    from reviews import notes
     from reviews.decisions import decide
     from tests.factories import in_force_as, load_action_type, load_policy, make_agent, make_intent, make_user
     from zehrava_site import roles
@@ -128,6 +130,11 @@ def seed() -> None:
         value={"amount": "49.80", "currency": "EUR"},
     )
     vote(large, ravi, "approve", "Checked with the customer by phone.")
+    notes.comment(large, by=ravi, text="The ticket is real; I know the customer. Sara, have a look at the country.")
+    asked = notes.ask(large, by=rita, text="Which of the two charges is the duplicate?")
+    billing_agent = Actor.agent(large.agent_id, large.agent_name)
+    notes.answer(large, by=billing_agent, question_id=asked.pk, text="ch_3PqT8Lkd\u202e, of 12 November.")
+    notes.ask(large, by=rita, text="Has finance been told?")
     make_intent(
         ops_key,
         action="db.delete",

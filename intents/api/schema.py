@@ -198,6 +198,19 @@ class DecisionShown(serializers.Serializer):
     at = serializers.DateTimeField()
 
 
+class AnswerShown(serializers.Serializer):
+    text = serializers.CharField()
+    at = serializers.DateTimeField()
+
+
+class QuestionShown(serializers.Serializer):
+    id = serializers.CharField()
+    text = serializers.CharField()
+    by = serializers.CharField(help_text="Who asks.")
+    at = serializers.DateTimeField()
+    answer = AnswerShown(allow_null=True)
+
+
 class ExecutionShown(serializers.Serializer):
     id = serializers.CharField()
     state = serializers.ChoiceField(ExecutionState.choices)
@@ -230,6 +243,7 @@ class IntentShown(serializers.Serializer):
     )
     decisions = DecisionShown(many=True)
     execution = ExecutionShown(allow_null=True)
+    questions = QuestionShown(many=True, help_text="What people ask the agent; it may answer each once.")
     created_at = serializers.DateTimeField()
     expires_at = serializers.DateTimeField()
     decided_at = serializers.DateTimeField(allow_null=True)

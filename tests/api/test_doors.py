@@ -6,9 +6,13 @@ import itertools
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 
 from audit.models import Event
+from intents.models import Intent
+from reviews import notes
 from tests.api.conftest import Caller
+from tests.factories import make_user
 from zehrava_site.api.documentation import document
 
 OPERATIONS = {
@@ -30,6 +34,7 @@ DOORS: dict[str, tuple[int, ...]] = {
     "executions_report": (200, 404, *AGENTS_ONLY),
     "policies_evaluate": (200, 200, 403, 403, 403, 200, 403),
     "intents_decide": (403, 403, 201, 403, 403, 403, 403),
+    "intents_answer": (201, 404, *AGENTS_ONLY),
     # Who may look sees a queue, empty without a seat; a vote is there only for who gave it.
     "queue": (403, 403, 200, 200, 200, 200, 403),
     "decisions_withdraw": (403, 403, 200, 404, 404, 404, 403),
@@ -62,6 +67,10 @@ def knock(agent: Caller, reviewer: Caller, policy: None, request: pytest.Fixture
             claimable = operation == "intents_claim" or "{execution_id}" in path
             intent = agent.propose("allowed.thing" if claimable else "email.send", {"n": next(NUMBERS)})
             names["intent_id"] = intent["id"]
+            if operation == "intents_answer":
+                asker = User.objects.filter(username="asker").first() or make_user("asker")
+                question = notes.ask(Intent.objects.get(pk=intent["id"]), by=asker, text="Which?")
+                body = {"question": question.pk, "text": "This one."}
             if operation == "intents_decide":
                 body = {"vote": "approve", "digest": intent["digest"]}
         if "{execution_id}" in path:

@@ -71,6 +71,6 @@ def test_reading_costs_a_fixed_number_of_statements(
     made = agent.propose()
     reviewer.post(f"intents/{made['id']}/decisions", {"vote": "reject", "digest": made["digest"], "rationale": "No."})
     agent.get("agents/me")
-    # In force, intent, its decisions with reviewers and their groups, its executions.
-    with django_assert_num_queries(5):  # type: ignore[operator]
+    # In force, intent, its decisions with reviewers and their groups, its executions, what people ask.
+    with django_assert_num_queries(6):  # type: ignore[operator]
         assert agent.get(f"intents/{made['id']}").status_code == 200

@@ -69,6 +69,13 @@ class AsyncIntent(IntentView):
         """Call the intent off, while it has not begun to run."""
         return AsyncIntent.parse(await self._gate._send(calls.cancel(self.id)), self._gate)
 
+    async def answer(self, question: str, text: str) -> AsyncIntent:
+        """Answer the question of this id (see `questions`), once; nothing that was decided is re-opened by it.
+
+        Raises Conflict where it is answered already.
+        """
+        return AsyncIntent.parse(await self._gate._send(calls.answer(self.id, question, text)), self._gate)
+
     async def claim(self) -> AsyncPermit:
         """Take the single-use right to carry the approved payload out.
 

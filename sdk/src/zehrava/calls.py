@@ -190,6 +190,12 @@ def cancel(intent_id: str) -> Call:
     return Call("POST", f"/intents/{_name(intent_id)}/cancel", Repeat.LOST_CONNECTION)
 
 
+def answer(intent_id: str, question_id: str, text: str) -> Call:
+    """The call that answers what a person asked. Never repeated by itself: a second answer is refused."""
+    body = _body({"question": question_id, "text": text})
+    return Call("POST", f"/intents/{_name(intent_id)}/answers", Repeat.NEVER, body=body)
+
+
 def claim(intent_id: str) -> Call:
     """A lost answer to a claim may have been a permit: a second claim cannot bring it back, so it is never repeated."""
     return Call("POST", f"/intents/{_name(intent_id)}/claim", Repeat.NEVER)

@@ -69,6 +69,13 @@ class Intent(IntentView):
         """Call the intent off, while it has not begun to run."""
         return Intent.parse(self._gate._send(calls.cancel(self.id)), self._gate)
 
+    def answer(self, question: str, text: str) -> Intent:
+        """Answer the question of this id (see `questions`), once; nothing that was decided is re-opened by it.
+
+        Raises Conflict where it is answered already.
+        """
+        return Intent.parse(self._gate._send(calls.answer(self.id, question, text)), self._gate)
+
     def claim(self) -> Permit:
         """Take the single-use right to carry the approved payload out.
 

@@ -14,6 +14,7 @@ PREFIXES = {
     "exe": "execution",
     "pol": "policy",
     "evt": "ledger event",
+    "not": "note",
 }
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: no i, l, o or u to misread

@@ -57,6 +57,7 @@ class IntentView:
     requirement: Mapping[str, Any] | None
     decisions: tuple[Mapping[str, Any], ...]
     execution: Mapping[str, Any] | None
+    questions: tuple[Mapping[str, Any], ...]
     created_at: datetime | None
     expires_at: datetime | None
     decided_at: datetime | None
@@ -90,6 +91,7 @@ class IntentView:
             requirement=_object(raw, "requirement"),
             decisions=tuple(_array(raw, "decisions")),
             execution=_object(raw, "execution"),
+            questions=tuple(_array(raw, "questions")),
             created_at=_time(raw, "created_at"),
             expires_at=_time(raw, "expires_at"),
             decided_at=_time(raw, "decided_at"),
