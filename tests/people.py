@@ -90,10 +90,15 @@ class Browser:
         assert len(found) == 1, page
         return page, found[0]
 
+    def finds(self, intent_id: str) -> bool:
+        """Whether the intent waits on this person's desk: alike ones share a line, a search shows one by itself."""
+        return f'data-intent="{intent_id}"' in self.page(f"/admin/?q={intent_id}")
+
     def decide(self, intent_id: str, vote: str, rationale: str = "") -> dict[str, Any]:
-        """Open the intent, press a button, and return what the form sent."""
+        """Open the intent, press a button, and return what the form sent; who rejects says why in a word too."""
         path = f"/admin/intents/intent/{intent_id}/change/"
         _, form = self.decision_form(intent_id)
-        answer = self.submit(form, path, vote=vote, rationale=rationale)
+        ground = "other" if vote == "reject" else ""
+        answer = self.submit(form, path, vote=vote, rationale=rationale, ground=ground)
         assert answer.status_code == 200 and answer.url.path == "/admin/", answer.text
         return form.fields

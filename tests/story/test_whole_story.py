@@ -86,8 +86,7 @@ def test_every_step_from_proposal_to_export_is_done_through_its_own_door_and_can
         outcomes = [waiting.submit(intent.wait, 60) for intent in (paid, sent, refused)]
 
         # Decided at the desk: each waits there, and each form carries the digest of what was shown.
-        desk = rita.page("/admin/")
-        assert all(intent.id in desk for intent in (paid, sent, refused)) and blocked.id not in desk
+        assert all(rita.finds(intent.id) for intent in (paid, sent, refused)) and not rita.finds(blocked.id)
         shown = {
             paid.id: rita.decide(paid.id, "approve", "Seen in the books."),
             sent.id: rita.decide(sent.id, "approve"),
@@ -224,7 +223,7 @@ def test_twenty_agents_wait_while_desk_and_api_answer_and_each_learns_its_own_ou
     with ThreadPoolExecutor(agents) as pool:
         held = [pool.submit(intent.wait, 120) for intent in intents]
         for _ in range(3):
-            assert intents[0].id in story.rita.page("/admin/")
+            assert story.rita.finds(intents[0].id)
             assert story.gate.me()["name"] == "billing"
         assert not any(each.done() for each in held)
         for number, intent in enumerate(intents):
