@@ -106,6 +106,16 @@ TOO_MUCH: dict[str, tuple[str, int, int, str]] = {
 
 ODD: dict[str, tuple[str, int, int, str]] = {
     "a zero byte": (GOOD + "# \0", 5, 3, "U+0000"),
+    "a group with a hidden letter": (approval('{all_of: [{group: "fin\\u200bance"}]}'), 4, 67, "cannot be seen"),
+    "a group with a borrowed letter": (approval('{all_of: [{group: "finаnce"}]}'), 4, 67, "several alphabets"),
+    "a group in unusual letters": (approval('{all_of: [{group: "ｆinance"}]}'), 4, 67, "write 'finance'"),
+    "an alternative with a hidden letter": (approval('{any_of: [{group: "a\\u00ad"}]}'), 4, 67, "cannot be seen"),
+    "an escalation to a borrowed letter": (
+        approval("{all_of: [{group: a}], on_timeout: escalate, escalate_to: [{group: mаnagers}]}"),
+        4,
+        116,
+        "several alphabets",
+    ),
     "an escaped zero byte": (approval('{all_of: [{group: "a\\0b"}]}'), 4, 67, "U+0000"),
     "a terminal escape": (GOOD + "# é\x1b[2J", 5, 4, "U+001B"),
     "half of a surrogate pair": (GOOD + "# \ud800", 5, 3, "surrogate"),

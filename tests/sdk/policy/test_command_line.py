@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -45,6 +47,54 @@ def test_lint_and_test_pass_a_good_policy(tmp_path: Path, capsys: pytest.Capture
     assert main(["policy", "lint", good]) == 0
     assert main(["policy", "test", good]) == 0
     assert "1 test passed" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("members", "said"),
+    [
+        ({"tags": "abc"}, "tags: must be a list of strings"),
+        ({"tags": [1]}, "tags: must be a list of strings"),
+        ({"policy": ["a"]}, "policy: must be a string"),
+        ({"target": 5}, "target: must be a string"),
+        ({"records": "5"}, "records: must be a whole number from 0 on"),
+        ({"records": True}, "records: must be a whole number from 0 on"),
+        ({"records": -1}, "records: must be a whole number from 0 on"),
+    ],
+)
+def test_an_intent_with_a_member_of_the_wrong_kind_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], members: dict[str, object], said: str
+) -> None:
+    good = write(tmp_path, "good.yaml", GOOD)
+    intent = write(tmp_path, "intent.json", json.dumps({"action": "x.y", "payload": {"n": 1}, **members}))
+
+    assert main(["policy", "explain", good, "--intent", intent]) == 1
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("output", [">/dev/full", ">&-", "| true"])
+@pytest.mark.parametrize("command", ["explain", "lint", "import"])
+def test_output_that_cannot_be_written_is_no_crash(tmp_path: Path, command: str, output: str) -> None:
+    good = write(tmp_path, "good.yaml", GOOD)
+    intent = write(tmp_path, "intent.json", json.dumps({"action": "x.y", "payload": {"n": 1}}))
+    gate = write(tmp_path, "gate.yaml", "id: gate\nrequire_approval: always\n")
+    words = {
+        "explain": f"explain {good} --intent {intent}",
+        "lint": f"lint {good}",
+        "import": f"import --from gate {gate}",
+    }[command]
+
+    done = subprocess.run(
+        ["bash", "-c", f"{sys.executable} -m zehrava.cli policy {words} {output}; exit ${{PIPESTATUS[0]}}"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert "Traceback" not in done.stderr and "Exception ignored" not in done.stderr
+    if output == ">/dev/full":
+        assert done.returncode == 1
+        assert "the output cannot be written: No space left on device" in done.stderr
 
 
 def test_test_fails_where_the_policy_does_not_say_what_its_tests_expect(

@@ -243,6 +243,17 @@ def test_what_is_no_instant_has_no_hour(now: Any) -> None:
         in_hours(now, "UTC", "09:00", "17:00")
 
 
+@pytest.mark.parametrize("end", ["00:00", "06:00", "23:59"])
+def test_no_hours_begin_at_the_end_of_a_day(end: str) -> None:
+    with pytest.raises(ValueError, match="begin at 00:00"):
+        in_hours(at("2026-01-15T08:00:00+00:00"), "UTC", "24:00", end)
+    with pytest.raises(PolicyError, match="begin at 00:00"):
+        parse_policy(
+            "name: p\nmatch: {actions: [a.b]}\nrules: [{id: r, effect: allow, when: "
+            f'\'in_hours(now, "UTC", "24:00", "{end}")\'}}]\n'
+        )
+
+
 # Sizes
 
 

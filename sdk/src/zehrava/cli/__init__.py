@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from zehrava import __version__
 
 from . import bringing, explaining, linting, testing
+from .output import complain
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -23,9 +24,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         status = int(options.run(options))
-        sys.stdout.flush()
-    except BrokenPipeError:  # whoever read the output has seen enough
+        if sys.stdout is not None:  # as it is where nothing was opened for it
+            sys.stdout.flush()
+    except OSError as error:
+        # What Python still holds is not tried again at the end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):  # whoever closed a pipe has seen enough
+            complain(f"zehrava: the output cannot be written: {error.strerror or error}")
         return 1
     return status
 

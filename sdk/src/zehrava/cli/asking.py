@@ -64,6 +64,15 @@ def _wrong_intent(intent: Any) -> Fault | None:
     for key in ("agent", "context", "value", "usage"):
         if not isinstance(intent.get(key), dict | None):
             return Fault(key, "must be an object")
+    for key in ("target", "summary", "on_behalf_of", "execution_mode", "policy"):
+        if not isinstance(intent.get(key), str | None):
+            return Fault(key, "must be a string")
+    tags = intent.get("tags")
+    if tags is not None and not (isinstance(tags, list) and all(isinstance(tag, str) for tag in tags)):
+        return Fault("tags", "must be a list of strings")
+    records = intent.get("records")
+    if records is not None and (type(records) is not int or records < 0):
+        return Fault("records", "must be a whole number from 0 on")
     now = intent.get("now")
     try:
         if now is not None and datetime.datetime.fromisoformat(now).tzinfo is None:

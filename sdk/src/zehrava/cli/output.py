@@ -31,6 +31,8 @@ def say_json(document: Any) -> None:
 
 def say_document(text: str) -> None:
     """A document exactly as it is, in UTF-8: it may be redirected into a file. YAML holds no control characters."""
+    if sys.stdout is None:
+        return
     sys.stdout.flush()
     sys.stdout.buffer.write(text.encode())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from typing import Any
 
 from .requirements import ESCALATE, REMIND, STEPS, Requirement, Seat, Step
@@ -101,9 +102,33 @@ def _read_steps(shape: Shape, value: Any, path: str, expires_in: int | None) -> 
     return tuple(steps)
 
 
+def _read_group(shape: Shape, value: Any, path: str) -> str | None:
+    """The name of a group as an eye reads it: a name with hidden or borrowed letters asks nobody, and looks right."""
+    name = shape.string(value, path, most=150)
+    if name is None:
+        return None
+    if name != name.strip() or any(_is_unseen(character) for character in name):
+        shape.fault(path, "holds a character that cannot be seen; type the group's name anew")
+    elif len({script for character in name if (script := _script(character))}) > 1:
+        shape.fault(path, "mixes letters of several alphabets that look alike; type the group's name anew")
+    elif unicodedata.normalize("NFKC", name) != name:
+        shape.fault(path, f"is written with unusual letters; write {unicodedata.normalize('NFKC', name)!r}")
+    return name
+
+
+def _is_unseen(character: str) -> bool:
+    return character != " " and (not character.isprintable() or unicodedata.category(character) in ("Cf", "Zs", "Mn"))
+
+
+def _script(character: str) -> str:
+    """Of a letter: the alphabet, where it is one of those whose letters look alike (UTS #39)."""
+    name = unicodedata.name(character, "").split(" ", 1)[0] if character.isalpha() else ""
+    return name if name in ("LATIN", "GREEK", "CYRILLIC", "ARMENIAN", "CHEROKEE") else ""
+
+
 def _read_groups(shape: Shape, value: Any, path: str) -> tuple[str, ...]:
     names = [
-        shape.string(entry, join(path, index), most=150)
+        _read_group(shape, entry, join(path, index))
         for index, entry in enumerate(shape.items(value, path, most=MAX_SEATS))
     ]
     return tuple(sorted({name for name in names if name is not None}))
@@ -115,7 +140,7 @@ def _read_seats(shape: Shape, value: Any, path: str) -> tuple[Seat, ...]:
     for index, entry in enumerate(shape.items(value, path, most=MAX_SEATS)):
         place = join(path, index)
         data = shape.mapping(entry, place, known=_SEAT_KEYS, required=("group",))
-        group = shape.string(data["group"], f"{place}.group", most=150) if "group" in data else None
+        group = _read_group(shape, data["group"], f"{place}.group") if "group" in data else None
         count = 1
         if "count" in data:
             count = shape.integer(data["count"], f"{place}.count", least=1, most=MAX_COUNT) or 1

@@ -13,7 +13,7 @@ from .addresses import check_networks
 from .amounts import amount, check_rates, member_path
 from .comparing import check_amounts
 from .terms import check_terms
-from .times import check_days, clock, date, time_zone
+from .times import check_days, clock, date, start_clock, time_zone
 
 _NOT_CONSTANT = object()
 
@@ -24,7 +24,7 @@ _ARGUMENTS: dict[str, dict[int, Callable[[Any], Any]]] = {
     "amount_times": {0: amount, 1: amount},
     "contains_term": {1: check_terms},
     "in_cidr": {1: check_networks},
-    "in_hours": {1: time_zone, 2: clock, 3: clock},
+    "in_hours": {1: time_zone, 2: start_clock, 3: clock},
     "money": {0: amount, 2: check_rates},
     "on_dates": {1: time_zone, 2: date, 3: date},
     "on_days": {1: time_zone, 2: check_days},

@@ -28,13 +28,14 @@ _TAGS = {0xE0000 + point: chr(point) for point in range(0x20, 0x7F)}
 _TAG = re.compile("[\U000e0020-\U000e007e]")
 _ESCAPED = re.compile(
     r"(?<!\\)\\++(?:u\{0{0,8}([0-9a-f]{1,6})\}|u([0-9a-f]{4})|U([0-9a-f]{8})|x([0-9a-f]{2}))"
-    r"|&#(?:x0{0,8}([0-9a-f]{1,6})|0{0,8}([0-9]{1,7}));|%([2-7][0-9a-f])",
+    # Browsers read a character reference without its semicolon too.
+    r"|&#(?:x0{0,8}([0-9a-f]{1,6})|0{0,8}([0-9]{1,7}));?|%([2-7][0-9a-f])",
     re.IGNORECASE,
 )
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _LAYOUT = re.compile(r"(?<!\\)\\++[nrtbfv]")
-# Capital I written for l ("kiII"), small l written for I ("lnsult"): read as either.
-_CAPITAL_I = re.compile(r"(?<=[a-z])I+")
+# Capital I written for l ("kiII", "Iawsuit"), small l written for I ("lnsult"): read as either.
+_CAPITAL_I = re.compile(r"(?<=[a-z])I+|(?<![A-Za-z0-9])I+(?=[a-z])")
 _SMALL_L = re.compile(r"(?<![A-Za-z0-9])l(?=[A-Zb-df-hj-km-np-tv-xz])|(?<=[A-Z])l(?=[A-Z])")
 
 

@@ -21,6 +21,8 @@ MAX_WORK = 400_000
 _WORDS = re.compile(rf"(?:[^\W_]|[{re.escape(SIGNS)}])+")
 _EDGE_SIGNS = "@!|+"
 _AT_EDGES = re.compile(rf"(?<![^\W_])(?<![$€£¥§])[{_EDGE_SIGNS}]+|[{_EDGE_SIGNS}]+(?![^\W_])(?![$€£¥§])")
+# Digits stuck to a word: "sue2" is the word with a number behind it.
+_DIGITS_AT_EDGES = re.compile(r"(?<=[^\W\d_])[0-9]++(?![^\W_])|(?<![^\W_])[0-9]++(?=[^\W\d_])")
 _SPACES = re.compile(r"\s")
 _APOSTROPHES = frozenset("'’‘ʼ`")
 
@@ -94,8 +96,8 @@ def contains_term(text: Any, terms: Any) -> bool:
     """Whether one of ``terms`` stands in a text as a word, or as words, also disguised.
 
     Case, accents, characters that show nothing, look-alikes of other alphabets, digits and signs for letters
-    (``3`` = e, ``$`` = s), escapes (``\\u0073``) and what is put between the letters (``s-u-e``, ``s u e``) do not hide
-    it. "sue" does not stand in "issue" or "sued".
+    (``3`` = e, ``$`` = s), escapes (``\\u0073``), digits stuck to it (``sue2``) and what is put between the letters
+    (``s-u-e``, ``s u e``) do not hide it. "sue" does not stand in "issue" or "sued".
 
     Args:
         text: a text, or a list or map: every text and every key in it is read by itself.
@@ -151,6 +153,9 @@ class _Term:
             if letter in _MAY_BE or letter in SIGNS or (letter.isascii() and letter.isdigit())
         ]
         self.is_number = self.letters.isdigit()
+        # A term that begins or ends with a sign needs no edge there, where the text has the very sign: "bob@evil.com".
+        self.first_sign = self.letters[:1] if self.letters[:1] in SIGNS else ""
+        self.last_sign = self.letters[-1:] if self.letters[-1:] in SIGNS else ""
 
 
 class _Terms:
@@ -257,6 +262,9 @@ def _read(text: str, budget: _Budget, *, plain: bool) -> Iterator[_Reading]:
             raise ValueError(f"contains_term() reads at most {MAX_TEXT} characters")
         signs = [sign for sign in SIGNS if sign in folded]
         yield _Reading(folded.translate(dict.fromkeys(map(ord, signs), "-")) if signs else folded)
+        if _DIGITS_AT_EDGES.search(folded):
+            budget.spend(cost)
+            yield _Reading(_DIGITS_AT_EDGES.sub("-", folded))
         if signs:
             budget.spend(2 * cost)
             yield _Reading(folded)
@@ -278,7 +286,8 @@ def _stands(reading: _Reading, term: _Term, budget: _Budget) -> bool:
     edges = reading.edges
     while at >= 0:
         budget.spend(1)
-        if edges[at] and edges[at + length]:
+        begins = edges[at] or (term.first_sign and reading.letters[at] == term.first_sign)
+        if begins and (edges[at + length] or (term.last_sign and reading.letters[at + length - 1] == term.last_sign)):
             budget.spend(10 + length)
             if _reads_as(reading, term, at) and _holds_together(reading, term, at, budget):
                 return True

@@ -30,9 +30,9 @@ def in_hours(now: Any, zone: Any, start: Any, end: Any) -> bool:
             counts both times.
 
     Raises:
-        ValueError: for an unknown zone, a time written otherwise, or equal times.
+        ValueError: for an unknown zone, a time written otherwise, a start at "24:00", or equal times.
     """
-    first, last = clock(start), clock(end)
+    first, last = start_clock(start), clock(end)
     if first == last:
         raise ValueError("in_hours() takes two different times; leave it out for the whole day")
     local = _local(now, zone)
@@ -79,6 +79,17 @@ def clock(text: Any) -> int:
     if not isinstance(text, str) or not _CLOCK.fullmatch(text):
         raise ValueError('a time of day is written like "09:00", up to "24:00"')
     return int(text[:2]) * 60 + int(text[3:])
+
+
+def start_clock(text: Any) -> int:
+    """The same for a time at which hours begin: no day has an hour that begins at its end.
+
+    Raises:
+        ValueError: when it is written otherwise, or is 24:00.
+    """
+    if text == "24:00":
+        raise ValueError("hours begin at 00:00 of the next day, not at 24:00")
+    return clock(text)
 
 
 def date(text: Any) -> datetime.date:
