@@ -101,3 +101,20 @@ print(verdict.effect, list(verdict.trace[0]["operands"]))
     ]
     assert {run.stdout for run in runs} == {runs[0].stdout}
     assert runs[0].stdout.startswith("allow")
+
+
+@pytest.mark.parametrize("condition", ['payload.t.contains("zq{n}")', "size(payload.t) > 200000{n}"])
+def test_a_thousand_searches_through_a_megabyte_are_not_all_made(condition):
+    """What goes through a long text counts too: with three policies of that kind the work ends half-way, in an ask."""
+    texts = [
+        f"name: p{each}\nmatch: {{actions: [a.b]}}\ndefault: allow\nrules:\n"
+        + "".join(f"  - {{id: r{n}, when: '{condition.format(n=n)}', effect: allow}}\n" for n in range(1_000))
+        for each in range(3)
+    ]
+    named = {"action": "a.b", "agent": {"name": "x"}, "now": NOW}
+
+    long = PolicySet.parse(*texts).evaluate(payload={"t": "é" * 1_000_000}, **named)
+    short = PolicySet.parse(*texts).evaluate(payload={"t": "é" * 10_000}, **named)
+
+    assert (long.effect, short.effect) == ("require_approval", "allow")
+    assert "too large" in long.reason

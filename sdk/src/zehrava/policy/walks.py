@@ -27,6 +27,8 @@ _FREE = 8  # values are read as fast as one, so that what is in proportion to th
 
 # What some functions cost: how many characters of a text they read in one step, and steps for each value.
 _DEAR = {"contains_term": (1, 1), "json_size": (CHARACTERS, 4), "amount_sum": (CHARACTERS, 8)}
+# Text that is gone through at the speed of memory: one step for so many characters.
+_SCANNED = {"contains": 2_000, "size": 2_000}
 # Steps that a call takes whatever it is given, which counts where it is made for each element of a list.
 _A_CALL = {"amount": 2, "glob": 8, "amount_times": 15, "contains_term": 60}
 _ANY_CALL = 30
@@ -71,6 +73,10 @@ def _costs(node: Node) -> Iterator[Cost]:
     elif isinstance(node, Call) and node.name in _DEAR:
         for argument in node.args:
             yield from _of(argument, *_DEAR[node.name])
+    elif isinstance(node, Call) and node.name in _SCANNED:
+        for argument in (node.receiver, *node.args):
+            if argument is not None:
+                yield from _of(argument, _SCANNED[node.name], 1)
     for child in node.children:
         yield from _costs(child)
 
