@@ -92,7 +92,7 @@ def change_agent(agent: Agent, *, by: Actor, **fields: Any) -> Agent:
 def create_key(agent: Agent, *, by: Actor) -> tuple[AgentKey, str]:
     """Make one more key. Returns its row and its text, which is nowhere kept: show it once."""
     text = KEY_PREFIX + "".join(secrets.choice(_KEY_ALPHABET) for _ in range(_KEY_LENGTH))
-    key = AgentKey(agent=agent, prefix=text[:_SHOWN_LENGTH], hash=key_hash(text))
+    key = AgentKey(agent=agent, prefix=text[:_SHOWN_LENGTH], hash=key_hash(text), made_by_id=by.user_id)
     ledger.save(key, "agent_key.created", by=by, facts={"prefix": key.prefix})
     in_force.bump()
     return key, text

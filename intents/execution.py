@@ -275,6 +275,8 @@ def resolve(intent: Intent, *, by: User, outcome: str, reason: str) -> Intent:
             raise Problem("not-entitled", "Only operators settle what an execution did.")
         if by.pk in intent.owner_ids:
             raise Problem("not-entitled", "You own this agent; let somebody else settle what it did.")
+        if by.pk in intent.barred_ids:
+            raise Problem("not-entitled", "You made the key that this was proposed with; let somebody else settle it.")
         if intent.status == Status.INDETERMINATE:
             _refuse_altered(intent)
         window = intent.expires_at - intent.created_at

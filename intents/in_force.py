@@ -49,6 +49,8 @@ class AgentInForce:
     key_prefix: str
     tier: str = STANDARD_TIER
     labels: Mapping[str, str] = field(default_factory=dict)
+    # Who made this key, and so could propose with it.
+    key_maker_id: int | None = None
 
     @property
     def actor(self) -> Actor:
@@ -338,7 +340,8 @@ def _live_keys() -> dict[str, AgentInForce]:
     found = {}
     for key in live.iterator(chunk_size=2000):
         agent = key.agent
-        moved = recorded.differing(keys.get(key.pk), agent_id=agent.pk, hash=key.hash, revoked_at=None)
+        row = {"agent_id": agent.pk, "hash": key.hash, "revoked_at": None, "made_by_id": key.made_by_id}
+        moved = recorded.differing(keys.get(key.pk), **row)
         if moved or not _is_as_recorded(agent, agents.get(agent.pk)):
             logger.critical("key %s of %s is refused: its history says otherwise", key.prefix, agent.name)
             continue
@@ -352,6 +355,7 @@ def _live_keys() -> dict[str, AgentInForce]:
             key_prefix=key.prefix,
             tier=agent.tier,
             labels=agent.labels,
+            key_maker_id=key.made_by_id,
         )
     return found
 

@@ -111,6 +111,8 @@ def _unlike(last: dict[str, Any] | None, intent: Intent) -> Iterator[str]:
     for name, value in row.items():
         if last.get(name) != value:
             yield f"{name} in the ledger"
+    if last.get("key_maker") != intent.key_maker_id:
+        yield "key's maker in the ledger"
     # Events of what was never amended do not name these.
     if (last.get("amendments", 0), last.get("widened_by", [])) != (intent.amendments, intent.widened_by):
         yield "amendments in the ledger"

@@ -304,8 +304,11 @@ def _abandon_waiting(intent: Intent, *, by: Actor) -> list[ledger.Change]:
 def _bound(intent: Intent) -> dict[str, Any]:
     """What every event of an intent repeats: where it stands, and the digests of what was decided about."""
     amended = {"amendments": intent.amendments, "widened_by": intent.widened_by} if intent.amendments else {}
+    # Of a key that no person made, nothing is said.
+    maker = {} if intent.key_maker_id is None else {"key_maker": intent.key_maker_id}
     return {
         **amended,
+        **maker,
         "status": str(intent.status),
         "digest": intent.digest,
         "verdict_digest": intent.verdict_digest,

@@ -122,6 +122,7 @@ def _store(
     }
     if uses and (counted := limits.facts(uses)):
         facts["limits"] = counted
+    intent.key_maker_id = agent.key_maker_id
     lifecycle.admit(intent, by=agent.actor, facts=facts)
     if uses:
         limits.count(uses, intent, at=intent.created_at)

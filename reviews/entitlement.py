@@ -53,6 +53,11 @@ def may_decide(intent: Intent, user: User) -> Refusal | None:
         return Refusal(
             "not-entitled", f"You own {intent.agent_name}, and owners do not decide on their agents' intents."
         )
+    if user.pk == intent.key_maker_id:
+        return Refusal(
+            "not-entitled",
+            "You made the key that this was proposed with: it could be your own. Somebody else has to decide.",
+        )
     if is_principal(intent, user):
         return Refusal("not-entitled", "This was proposed on your behalf; somebody else has to decide.")
     if groups_of_person(user).isdisjoint(groups):
@@ -66,7 +71,7 @@ def who_may_decide(intent: Intent, votes: Iterable[Decision]) -> list[Eligible]:
     voted = {vote.reviewer_id for vote in votes if about_this(vote, intent)}
     members = (
         User.objects.filter(is_active=True, groups__name__in=groups)
-        .exclude(pk__in=intent.owner_ids.union(intent.widened_by))
+        .exclude(pk__in=intent.barred_ids.union(intent.widened_by))
         .distinct()
         .order_by("username")
         .prefetch_related("groups")
@@ -105,7 +110,7 @@ def standing_of(intent: Intent, votes: Iterable[Decision]) -> Standing:
         and about_this(vote, intent)
         and vote.reviewer.is_active
         and vote.reviewer_id not in intent.widened_by
-        and vote.reviewer_id not in intent.owner_ids
+        and vote.reviewer_id not in intent.barred_ids
     ]
     return standing(intent.requirement, approvals)
 

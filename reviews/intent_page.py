@@ -317,7 +317,7 @@ def _abilities(intent: Intent, person: User, votes: list[Decision], taken: Take 
     open_for_votes = status == Status.PENDING_APPROVAL and intent.expires_at > now
     why_not = _why_not(intent, person, votes, own_vote, open_for_votes)
     operator = person.has_perm("intents.resolve_intent")
-    owns = person.pk in intent.owner_ids
+    owns = person.pk in intent.barred_ids
     return Abilities(
         decide=open_for_votes and not why_not,
         why_not=why_not,
@@ -361,5 +361,5 @@ def _why_no_resolve(intent: Intent, operator: bool, owns: bool) -> str:
     if not operator:
         return "An operator has to find out what happened and say so here."
     if owns:
-        return f"You own {intent.agent_name}; another operator has to settle what it did."
+        return f"You own {intent.agent_name}, or made its key; another operator has to settle what it did."
     return ""

@@ -40,9 +40,14 @@ def waits_for(person: User, asked: Asked) -> Q:
     # What was said before an amendment was said about something else.
     about_this = {"digest": OuterRef("digest"), "requirement_digest": OuterRef("requirement_digest")}
     voted = Decision.objects.filter(intent=OuterRef("pk"), reviewer=person, withdrawn_at=None, **about_this)
-    could = asks(groups, asked) & ~Q(agent__owner=person) & ~Q(owner=person) & ~Q(Exists(voted))
+    could = asks(groups, asked) & ~_theirs(person) & ~Q(Exists(voted))
     closed = _closed_to(person, pending().filter(could))
     return could & ~Q(pk__in=closed) if closed else could
+
+
+def _theirs(person: User) -> Q:
+    """What they might have proposed themselves: by an agent of theirs, then or now, or with a key that they made."""
+    return Q(agent__owner=person) | Q(owner=person) | Q(key_maker=person, key_maker__isnull=False)
 
 
 def asks(groups: Iterable[str], asked: Asked) -> Q:

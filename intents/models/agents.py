@@ -103,6 +103,10 @@ class AgentKey(models.Model):
     prefix = models.CharField(max_length=16, editable=False)
     # SHA-256 is enough: a key has 256 random bits, so there is nothing to guess.
     hash = models.CharField(max_length=64, unique=True, editable=False)
+    # The person who saw its text: they could propose with it. None for one that was made on the command line.
+    made_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, editable=False, on_delete=models.PROTECT, related_name="+"
+    )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
 

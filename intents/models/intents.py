@@ -58,6 +58,8 @@ class Intent(models.Model):
     agent_name = models.CharField(max_length=63, editable=False)
     # Who owned the agent then: handing the agent over gives no say in what it proposed before.
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    # Who made the key that it was proposed with: it could be their own proposal.
+    key_maker = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
     action = models.CharField(max_length=200)
     status = models.CharField(max_length=20, choices=Status)
     execution_mode = models.CharField(max_length=10, choices=ExecutionMode)
@@ -180,8 +182,13 @@ class Intent(models.Model):
 
     @property
     def owner_ids(self) -> frozenset[int]:
-        """Who owned the agent when it proposed this, and who owns it now: none of them decides about it."""
+        """Who owned the agent when it proposed this, and who owns it now."""
         return frozenset({self.owner_id, self.agent.owner_id})
+
+    @property
+    def barred_ids(self) -> frozenset[int]:
+        """Who never decides about it: its owners, and who made the key that it was proposed with."""
+        return self.owner_ids if self.key_maker_id is None else self.owner_ids | {self.key_maker_id}
 
     def audit_about(self) -> dict[str, str]:
         return {
