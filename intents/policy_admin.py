@@ -23,6 +23,7 @@ from intents.governed_admin import person, require
 from intents.lint_page import LintPage
 from intents.models import ActivationRequest, Policy, PolicyVersion, RequestState
 from intents.proving_admin import ProvingPages
+from intents.trying_page import TryPage
 from zehrava.policy.errors import DocumentError
 from zehrava.problems import Problem
 
@@ -67,7 +68,7 @@ def _count_rules(text: str) -> str:
 
 
 @admin.register(Policy)
-class PolicyAdmin(ProvingPages, LintPage, DocumentAdmin):
+class PolicyAdmin(ProvingPages, LintPage, TryPage, DocumentAdmin):
     form = PolicyForm
     list_display = ("name", "version_in_force", "rule_count", "written_by", "written_at", "under_way")
     list_select_related = ("active__created_by", "shadow")
@@ -89,6 +90,7 @@ class PolicyAdmin(ProvingPages, LintPage, DocumentAdmin):
         ("request", "request"),
         *ProvingPages.proving_pages,
         *LintPage.lint_pages,
+        *TryPage.trying_pages,
     )
 
     # --- the list ---

@@ -14,7 +14,7 @@ from intents.models import Intent
 from reviews.presentation import text
 from zehrava.policy import ALLOW, ASK, BLOCK
 
-# A policy has up to a thousand rules; whoever has to read more than this looks into the policy itself.
+# A policy has up to a thousand rules; beyond so many only those are shown that had something to say.
 MOST_RULES = 200
 
 _EFFECTS = {ALLOW: ("allows", "green"), BLOCK: ("blocks", "red"), ASK: ("asks", "amber")}
@@ -72,7 +72,7 @@ class Trace:
 def trace_of(intent: Intent) -> Trace:
     """The trace of this intent's verdict, worked out again."""
     explained = explain(intent)
-    shown = explained.trace[:MOST_RULES]
+    shown = [entry for place, entry in enumerate(explained.trace) if place < MOST_RULES or entry["held"] is not False]
     return Trace(
         rules=_rules(shown),
         count=len(explained.trace),

@@ -195,6 +195,7 @@ def seed() -> None:
         f"table=/admin/ filtered=/admin/?agent=billing-agent&risk=medium alike=/admin/alike/{replies.alike}/ "
         f"intent=/admin/intents/intent/{large.pk}/change/ history=/admin/intents/intent/{large.pk}/history/ "
         f"settle=/admin/intents/intent/{unknown.pk}/change/ "
+        f"try=/admin/intents/policy/{policy}/try/?intent={large.pk} "
         f"intents=/admin/intents/intent/ policy=/admin/intents/policy/{policy}/change/ "
         f"agent=/admin/intents/agent/{billing.pk}/change/ events=/admin/audit/event/ "
         f"export=/admin/audit/event/export/ users=/admin/auth/user/"
@@ -228,6 +229,8 @@ def photograph(address: str, pages: dict[str, str], only: str) -> None:
                     tab.goto(address + path)
                     if name == "table":
                         tab.click("button[value=table]")
+                    if name == "try":
+                        tab.get_by_role("button", name="Try it").click()
                     tab.wait_for_timeout(300)
                     tab.screenshot(path=EVERYTHING / f"{name}-{size}-{scheme}.png")
                     if size == "phone" and name in ("desk", "intent"):

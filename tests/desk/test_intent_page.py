@@ -404,3 +404,18 @@ def test_the_page_of_one_intent_costs_at_most_twenty_queries(signed_in, rita, ke
 
     with django_assert_max_num_queries(20):
         assert client.get(page_of(intent)).status_code == 200
+
+
+def test_however_long_a_trace_is_what_decided_is_in_it(signed_in, rita, key):
+    never = "".join(f"  - {{id: never-{n}, when: 'payload.n == {n}', effect: block}}\n" for n in range(250))
+    load_policy(
+        f"name: long\nmatch: {{actions: [stripe.refund]}}\nrules:\n{never}"
+        "  - {id: the-last, effect: require_approval, reason: because}\n"
+    )
+    intent = make_intent(key, payload={"n": -1})
+
+    page = signed_in(rita).get(page_of(intent)).content.decode()
+
+    assert "Whole trace: 251 rules looked at" in page
+    assert "<b><bdi>the-last</bdi></b>" in page and "never-199" in page and "never-249" not in page
+    assert "50 more did not hold and are left out here" in page
