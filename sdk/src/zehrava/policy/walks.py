@@ -74,9 +74,9 @@ def _costs(node: Node) -> Iterator[Cost]:
         for argument in node.args:
             yield from _of(argument, *_DEAR[node.name])
     elif isinstance(node, Call) and node.name in _SCANNED:
-        for argument in (node.receiver, *node.args):
-            if argument is not None:
-                yield from _of(argument, _SCANNED[node.name], 1)
+        read = [*([node.receiver] if node.receiver is not None else []), *node.args]
+        for argument in read:
+            yield from _of(argument, _SCANNED[node.name], 1)
     for child in node.children:
         yield from _costs(child)
 
