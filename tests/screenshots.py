@@ -22,7 +22,9 @@ from tests.portal import ROOT, Portal
 EVERYTHING = ROOT / "build" / "screenshots"
 SHOWN = ROOT / "docs" / "images"
 # What a reviewer looks at all day; the other pages are photographed as an administrator sees them.
-REVIEWERS = {"desk", "table", "filtered", "alike", "all-waiting", "decided", "person", "intent", "history", "intents"}
+REVIEWERS = {
+    "desk", "figures", "table", "filtered", "alike", "all-waiting", "decided", "person", "intent", "history", "intents",
+}  # fmt: skip
 SIZES = {"wide": (1440, 900), "phone": (390, 844)}
 # As in tests/factories.py, which needs Django and cannot be imported beside a browser.
 PASSWORD = "correct horse battery"
@@ -195,7 +197,7 @@ def seed() -> None:
         f"table=/admin/ filtered=/admin/?agent=billing-agent&risk=medium alike=/admin/alike/{replies.alike}/ "
         f"intent=/admin/intents/intent/{large.pk}/change/ history=/admin/intents/intent/{large.pk}/history/ "
         f"settle=/admin/intents/intent/{unknown.pk}/change/ "
-        f"try=/admin/intents/policy/{policy}/try/?intent={large.pk} "
+        f"figures=/admin/figures/ try=/admin/intents/policy/{policy}/try/?intent={large.pk} "
         f"intents=/admin/intents/intent/ policy=/admin/intents/policy/{policy}/change/ "
         f"agent=/admin/intents/agent/{billing.pk}/change/ events=/admin/audit/event/ "
         f"export=/admin/audit/event/export/ users=/admin/auth/user/"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse, QueryDict
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -23,6 +24,7 @@ class ZehravaAdminSite(UnfoldAdminSite):
 
         return [
             path("follow/", self.admin_view(self.follow), name="follow"),
+            path("figures/", self.admin_view(self.figures), name="figures"),
             path("desk-view/", self.admin_view(self.desk_view), name="desk_view"),
             path("alike/<str:key>/", self.admin_view(alike_pages.together), name="alike"),
         ]
@@ -32,6 +34,17 @@ class ZehravaAdminSite(UnfoldAdminSite):
         from reviews import desk
 
         return JsonResponse(desk.follow(request))
+
+    def figures(self, request: HttpRequest) -> HttpResponse:
+        """How the portal is doing, for who may see all intents."""
+        from audit import clock
+        from reviews import figures
+
+        if not request.user.has_perm("intents.view_intent"):
+            raise PermissionDenied
+        request.current_app = self.name
+        context = {**self.each_context(request), "title": "Figures", "page": figures.figures(clock.now())}
+        return TemplateResponse(request, "reviews/figures.html", context)
 
     def desk_view(self, request: HttpRequest) -> HttpResponse:
         """Keep in this browser whether it shows the desk as cards or as a table; only by POST, as any change."""

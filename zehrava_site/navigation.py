@@ -46,6 +46,13 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
                     shown=sees_intents,
                 ),
                 _item(
+                    "Figures",
+                    "monitoring",
+                    "admin:figures",
+                    active=request.path == reverse("admin:figures"),
+                    shown=sees_intents,
+                ),
+                _item(
                     "Executions",
                     "play_circle",
                     "admin:intents_execution_changelist",

@@ -42,6 +42,7 @@ PAGES = {
     "follow": "/admin/follow/",
     "decided": "/admin/?tab=decided",
     "one intent": "INTENT",
+    "figures": "/admin/figures/",
     "all intents": "/admin/intents/intent/",
 }
 
