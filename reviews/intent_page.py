@@ -16,7 +16,7 @@ from django.utils.safestring import SafeString, mark_safe
 from audit import clock
 from intents import integrity
 from intents.models import Execution, ExecutionState, Intent, Status
-from reviews import presentation
+from reviews import presentation, renderings
 from reviews.confirming import Asked, asked_back
 from reviews.decisions import told_beyond
 from reviews.editing import Difference, differences
@@ -131,7 +131,7 @@ class IntentPage:
     card: presentation.Card
     intact: bool
     digest: str
-    fields: list[presentation.Field]
+    fields: list[renderings.Field]
     payload: SafeString
     raw: SafeString | None
     size: int
@@ -178,7 +178,7 @@ def build(intent: Intent, person: User, *, now: datetime) -> IntentPage:
         card=presentation.card(intent, given=stood.given, now=now, taken_by=_name_of(taken)),
         intact=digest == intent.digest and integrity.digest_of(intent.verdict) == intent.verdict_digest,
         digest=digest,
-        fields=presentation.fields(presentation.action_type_of(intent), document["payload"]),
+        fields=renderings.fields(presentation.action_type_of(intent), document["payload"]),
         payload=tree(document["payload"]),
         raw=presentation.raw(intent) if len(intent.canonical) <= RAW_INLINE else None,
         size=len(intent.canonical),

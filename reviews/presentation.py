@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from django.utils.html import escape, format_html
+from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
 
 from audit.text import visible, visible_lines
@@ -43,9 +43,6 @@ OUTCOME_COLOURS = {
     Status.PENDING_APPROVAL: "open",
 }
 
-# A field up to this long is repeated above the tree, which has it whole in any case: items of a list, characters.
-LISTED = 200
-LONG = 20_000
 # Runs that only push what follows out of sight: drawn as one chip with their length.
 _SPACES = " " * 24
 _FLOOD = re.compile(rf"\n(?:[ \t\r]*\n){{3,}}|{_SPACES}+")
@@ -73,72 +70,10 @@ def floods(value: str) -> bool:
     return _FLOOD.search(value) is not None
 
 
-# --- the fields of the payload --------------------------------------------------------------------------------------
-
-
 def size_of(value: Mapping[str, Any] | list[Any]) -> str:
     """`1 item`, `2,000 members`."""
     word = "member" if isinstance(value, dict) else "item"
     return f"{len(value):,} {word}{'' if len(value) == 1 else 's'}"
-
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """One of the action type's `present.fields`; `shown_as` is text, money, email, url or code."""
-
-    label: SafeString
-    value: SafeString
-    shown_as: str
-
-
-def fields(action_type: ActionType | None, payload: Any) -> list[Field]:
-    """What the action type says matters most; the tree below it always has everything."""
-    if action_type is None or not action_type.presentation:
-        return []
-    return [
-        Field(visible(field.get("label") or field["path"].removeprefix("payload.")), *_field_value(field, payload))
-        for field in action_type.presentation.get("fields") or ()
-    ]
-
-
-def _field_value(field: Mapping[str, str], payload: Any) -> tuple[SafeString, str]:
-    shown_as = field.get("as", "text")
-    found, value = _find(payload, field["path"].split(".")[1:])
-    if not found:
-        return mark_safe('<span class="zhv-mute">not given</span>'), "text"
-    if _is_short_list(value):
-        listed = mark_safe(", ").join(text(plain(member)) for member in value)
-        return format_html("{} <span class='zhv-claimed'>({})</span>", mark_safe(listed), size_of(value)), shown_as
-    if isinstance(value, dict | list):
-        return format_html("<span class='zhv-mute'>{}, listed below</span>", size_of(value)), "text"
-    words = plain(value)
-    if len(words) > LONG:
-        return format_html("<span class='zhv-mute'>{} characters, shown below</span>", f"{len(words):,}"), "text"
-    return text(grouped(words) if shown_as == "money" else words), shown_as
-
-
-def _is_short_list(value: Any) -> bool:
-    return (
-        isinstance(value, list)
-        and 0 < len(value) <= LISTED
-        and all(isinstance(one, str | int | float) for one in value)
-    )
-
-
-def _find(value: Any, steps: list[str]) -> tuple[bool, Any]:
-    for step in steps:
-        if isinstance(value, dict) and step in value:
-            value = value[step]
-        elif isinstance(value, list) and _is_index(step) and int(step) < len(value):
-            value = value[int(step)]
-        else:
-            return False, None
-    return True, value
-
-
-def _is_index(step: str) -> bool:
-    # "²" is a digit and no number; Python refuses to read thousands of digits as one.
-    return step.isascii() and step.isdigit() and len(step) < 10
 
 
 def plain(value: Any) -> str:

@@ -116,11 +116,18 @@ def hostile(key: str, rita: Any) -> list[Intent]:
     )
     load_action_type(
         "name: a.b\ntitle: A kind of thing\nderive: {target: payload.n}\n"
-        "present: {title: 'Do {payload.n}', fields: [{path: payload.n, label: N}, {path: payload.url, as: url}]}\n"
+        "present: {title: 'Do {payload.n}', fields: [{path: payload.n, label: N}, {path: payload.url, as: url},\n"
+        "  {path: payload.n, as: sql}, {path: payload.n, as: diff}, {path: payload.to, as: email}]}\n"
     )
     made = []
     for number, attempt in enumerate(ATTEMPTS):
-        payload = {"n": attempt, "url": attempt, attempt: [attempt, {attempt: attempt}], f"only {number}": 1}
+        payload = {
+            "n": attempt,
+            "url": attempt,
+            "to": [attempt],
+            attempt: [attempt, {attempt: attempt}],
+            f"only {number}": 1,
+        }
         members = {"summary": attempt, "context": {attempt: attempt}, "tags": [attempt], "on_behalf_of": attempt}
         made.append(make_intent(key, action="a.b", payload=payload, **members))
     for n in range(2):  # alike, and no action type: the action itself is all there is

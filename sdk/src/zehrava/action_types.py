@@ -43,7 +43,7 @@ _LATER = frozenset({"command", "preconditions", "undo", "risk"})
 _SETTINGS = ("http", "email", "noop")
 _DERIVED = ("records", "value", "target")
 _METHODS = ("POST", "PUT", "PATCH", "DELETE")
-_SHOWN_AS = ("text", "money", "email", "url", "code")
+_SHOWN_AS = ("text", "money", "email", "url", "code", "sql", "diff")
 
 
 @dataclass(frozen=True, slots=True)
