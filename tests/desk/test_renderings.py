@@ -60,7 +60,7 @@ def test_a_diff_tells_added_from_taken_also_where_a_line_looks_like_a_heading():
     [
         ("https://bank.example/login", "bank.example"),
         ("https://bank.example@evil.example/login", "evil.example"),
-        ("https://bаnk.example/", "xn--bnk-7cd.example"),
+        ("https://bаnk.example/", "xn--bnk-6cd.example"),
         ("javascript:alert(1)", None),
         ("https://[::1", None),
         ("not an address", None),
