@@ -15,6 +15,7 @@ from unfold.widgets import UnfoldAdminTextareaWidget
 
 from audit.text import visible
 from intents import agents
+from intents.agent_record import DAYS, record_of
 from intents.governed_admin import GovernedAdmin, Question, link_to, person, require
 from intents.labels import LabelsError, read_labels, write_labels
 from intents.models import Agent, AgentKey, Intent
@@ -166,6 +167,8 @@ class AgentAdmin(GovernedAdmin):
                 "may_revoke_key": may("intents.revoke_agentkey"),
                 "may_suspend": may("intents.suspend_agent"),
                 "newest_intent": self._newest_intent(agent),
+                "record": record_of(agent) if may("intents.view_intent") else None,
+                "record_days": DAYS,
             }
         return super().render_change_form(request, context, **kwargs)
 

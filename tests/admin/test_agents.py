@@ -260,3 +260,37 @@ def test_hostile_descriptions_are_escaped(operator: Client) -> None:
     agent, _ = make_agent("billing", description="<script>alert(1)</script>")
     page = operator.get(reverse("admin:intents_agent_change", args=[agent.pk])).content.decode()
     assert "<script>alert(1)" not in page
+
+
+def test_the_page_of_an_agent_says_what_it_did_and_how_often_people_agreed(db: None) -> None:
+    from django.test import Client
+
+    from intents.agent_record import record_of
+    from intents.models import Agent
+    from reviews.decisions import decide
+    from tests.factories import allow, load_policy, make_agent, make_intent, make_user
+
+    agent, key = make_agent("record-keeper")
+    allow("a.b")
+    load_policy("name: stops\nmatch: {actions: [c.d]}\nrules: [{id: never, effect: block}]\n")
+    rita = make_user("rita", "reviewers")
+    asked = [make_intent(key, payload={"n": n}) for n in range(4)]
+    for intent, vote in zip(asked, ("approve", "approve", "reject"), strict=False):
+        decide(intent.pk, by=rita, vote=vote, digest=intent.digest, rationale="Because.")
+    make_intent(key, action="a.b")
+    make_intent(key, action="c.d")
+    make_intent(make_agent("another")[1], action="a.b")
+
+    record = record_of(Agent.objects.get(pk=agent.pk))
+
+    found = (record.proposed, record.asked, record.approved, record.rejected, record.blocked, record.waiting)
+    assert found == (6, 4, 2, 1, 1, 1)
+    assert record.approval_rate == 67
+    client = Client()
+    client.force_login(make_user("root", is_superuser=True))
+    page = client.get(f"/admin/intents/agent/{agent.pk}/change/").content.decode()
+    assert "67 %" in page and "2 approved, 1 rejected" in page
+    import re
+
+    for link in re.findall(r'href="(/admin/intents/intent/\?agent[^"]+)"', page):
+        assert client.get(link.replace("&amp;", "&")).status_code == 200

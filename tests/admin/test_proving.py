@@ -314,7 +314,7 @@ def test_a_running_backtest_says_how_much_is_done_and_how_long_it_takes(author, 
     now = clock.now()
     Backtest.objects.update(
         state="running",
-        started_at=now - timedelta(seconds=10),
+        started_at=now - timedelta(minutes=10),
         lease_until=now + timedelta(seconds=30),
         judged=25_000,
         total=100_000,
@@ -323,7 +323,7 @@ def test_a_running_backtest_says_how_much_is_done_and_how_long_it_takes(author, 
 
     page = text(author.get(address("backtest_progress", asked.pk)))
 
-    assert "25 % 25,000 of 100,000 intents · about 30 s left" in page
+    assert "25 % 25,000 of 100,000 intents · about 30 min left" in page
 
 
 @pytest.mark.parametrize(
