@@ -121,6 +121,22 @@ def test_no_process_outlives_it_even_when_it_is_killed(run):
     portal.until(lambda: not any(map(alive, everyone)))
 
 
+def test_a_supervisor_that_can_do_nothing_ends_with_it_too(run):
+    portal = run()
+    portal.until(lambda: "answers at" in portal.said())
+    everyone = [pid for name in ("web", "worker", "beat") for pid in portal.pids(name)]
+    found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(portal.process.pid)], capture_output=True, check=True)
+    [supervisor] = [int(pid) for pid in found.stdout.split()]
+    # As where it waits for a reader of the pipe of something that it starts: it answers no signal that it may answer.
+    os.kill(supervisor, signal.SIGSTOP)
+    portal.process.kill()
+    try:
+        portal.until(lambda: not any(map(alive, [supervisor, *everyone])), seconds=20)
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(supervisor, signal.SIGKILL)
+
+
 def test_a_port_that_is_taken_is_said_before_anything_starts(run):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -86,7 +86,8 @@ class Portal:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,
-                preexec_fn=lambda: end_with_parent(signal.SIGTERM),
+                # Not asked to end: it may wait for somebody to read a pipe that only we read, and then never would.
+                preexec_fn=end_with_parent,
             )
             assert supervisor.stdout is not None
             threading.Thread(target=_print, args=("run", supervisor.stdout), daemon=True).start()
