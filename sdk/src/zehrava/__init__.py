@@ -11,17 +11,12 @@ from zehrava.canonical import StrictError
 from zehrava.client import Gate, Intent, Permit
 from zehrava.errors import (
     ApiError,
-    Blocked,
-    Cancelled,
+    AttentionBudgetSpent,
     Conflict,
-    Expired,
     Forbidden,
-    Indeterminate,
     IntegrityError,
-    IntentError,
     Invalid,
     NotFound,
-    Rejected,
     ServerError,
     TooManyRequests,
     Unauthenticated,
@@ -30,6 +25,7 @@ from zehrava.errors import (
     ZehravaError,
 )
 from zehrava.problems import Problem
+from zehrava.refusals import Blocked, Cancelled, Expired, Indeterminate, IntentError, Rejected
 from zehrava.version import __version__
 
 __all__ = [
@@ -37,6 +33,7 @@ __all__ = [
     "AsyncGate",
     "AsyncIntent",
     "AsyncPermit",
+    "AttentionBudgetSpent",
     "Blocked",
     "Cancelled",
     "Conflict",

@@ -12,13 +12,16 @@ from typing import Any
 import jsonschema_rs
 
 from zehrava import narrowing
-from zehrava.policy.conditions import Condition, ConditionError, EvaluationError, Reads, check_json
+from zehrava.before import Before, read_before
+from zehrava.policy.conditions import Condition, ConditionError, Reads
 from zehrava.policy.document import read_template
 from zehrava.policy.errors import ActionTypeError, DocumentError
 from zehrava.policy.functions import amount
+from zehrava.policy.plain_data import EvaluationError, check_json
 from zehrava.policy.reasons import Template, parse_path
 from zehrava.policy.shape import Shape
 from zehrava.policy.strict_yaml import join, read
+from zehrava.policy.tables import LEVELS
 from zehrava.targets import TargetError, credentials_fault, destination, header_name_fault, header_value_fault
 
 MAX_VIOLATIONS = 50
@@ -37,7 +40,7 @@ _CURRENCY = re.compile(r"[A-Z]{3}")
 
 _KEYS = (
     "name", "title", "description", "schema", "derive", "executor", "http", "email", "noop", "safe_to_repeat",
-    "present", "narrower",
+    "present", "narrower", "sensitivity",
 )  # fmt: skip
 _LATER = frozenset({"command", "preconditions", "undo", "risk"})
 _SETTINGS = ("http", "email", "noop")
@@ -80,7 +83,9 @@ class ActionType:
         executor: ``http``, ``email``, ``noop`` or another executor's name; None: only the agent executes it.
         settings: the block named like the executor, or {}.
         safe_to_repeat: whether a second execution does no harm.
-        presentation: ``{"title", "fields", "reversible"}`` as written, or None.
+        presentation: ``{"title", "fields", "reversible", "before"}`` as written, or None.
+        before: where to read what stands at the target before it runs, or None; see ``zehrava.before``.
+        sensitivity: ``low``, ``normal`` or ``high``, or None where it does not say.
         narrower: by the steps of a path in the payload, the change there that narrows; see ``zehrava.narrowing``.
     """
 
@@ -95,10 +100,19 @@ class ActionType:
     safe_to_repeat: bool
     presentation: dict[str, Any] | None
     narrower: Mapping[tuple[str, ...], str] = field(default_factory=dict)
+    before: Before | None = None
+    sensitivity: str | None = None
     _validator: Any = None
     _expressions: tuple[tuple[str, Condition], ...] = ()
     _reads: Reads = field(default_factory=lambda: Reads(()))
     _title: Template | None = None
+
+    @property
+    def reversible(self) -> bool | None:
+        """Whether what it does can be undone, as ``present`` says; None where it does not say."""
+        if self.presentation is None or "reversible" not in self.presentation:
+            return None
+        return self.presentation["reversible"] is not False
 
     @classmethod
     def parse(cls, text: str) -> ActionType:
@@ -217,8 +231,9 @@ def _read_action_type(cls: type[ActionType], shape: Shape, text: str) -> ActionT
     expressions = _read_derive(shape, data["derive"]) if "derive" in data else ()
     executor, settings = _read_executor(shape, data)
     repeat = shape.boolean(data["safe_to_repeat"], "safe_to_repeat") if "safe_to_repeat" in data else False
-    template = _read_present(shape, data["present"]) if "present" in data else None
+    template, before = _read_present(shape, data["present"]) if "present" in data else (None, None)
     narrower = _read_narrower(shape, data["narrower"]) if "narrower" in data else {}
+    sensitivity = shape.choice(data["sensitivity"], "sensitivity", LEVELS) if "sensitivity" in data else None
     if shape.faults or name is None or title is None or description is None:
         return None
     digest = "sha256:" + hashlib.sha256(text.encode()).hexdigest()
@@ -234,6 +249,8 @@ def _read_action_type(cls: type[ActionType], shape: Shape, text: str) -> ActionT
         safe_to_repeat=bool(repeat),
         presentation=data.get("present"),
         narrower=narrower,
+        before=before,
+        sensitivity=sensitivity,
         _validator=validator,
         _expressions=expressions,
         _reads=Reads(expression for _, expression in expressions),
@@ -412,8 +429,8 @@ def _read_noop(shape: Shape, value: Any) -> dict[str, Any]:
     return shape.mapping(value, "noop", known=())
 
 
-def _read_present(shape: Shape, value: Any) -> Template | None:
-    data = shape.mapping(value, "present", known=("title", "fields", "reversible"))
+def _read_present(shape: Shape, value: Any) -> tuple[Template | None, Before | None]:
+    data = shape.mapping(value, "present", known=("title", "fields", "reversible", "before"))
     template = read_template(shape, data["title"], "present.title", _PAYLOAD) if "title" in data else None
     if "fields" in data:
         for index, entry in enumerate(shape.items(data["fields"], "present.fields", most=50)):
@@ -423,7 +440,8 @@ def _read_present(shape: Shape, value: Any) -> Template | None:
         shape.fault("present.reversible", "must be a text that says how to undo it, or false")
     elif isinstance(reversible, str):
         shape.string(reversible, "present.reversible", most=500)
-    return template
+    before = read_before(shape, data["before"], "present.before") if "before" in data else None
+    return template, before
 
 
 def _read_narrower(shape: Shape, value: Any) -> dict[tuple[str, ...], str]:

@@ -31,6 +31,7 @@ _BY_STATUS: dict[int, type[errors.ApiError]] = {
     422: errors.Invalid,
     429: errors.TooManyRequests,
 }
+_BY_KIND: dict[str, type[errors.ApiError]] = {"attention-budget": errors.AttentionBudgetSpent}
 
 Answer = httpx.Response | httpx.RequestError
 
@@ -59,7 +60,8 @@ def _may_repeat(call: Call, answer: Answer) -> bool:
     if call.repeat is not Repeat.ALWAYS:
         return False
     if answer.status_code in _AGAIN:
-        return True
+        # Room is made by people, by time, or by the caller, who can cancel something: never by asking once more.
+        return answer.status_code != 429 or _problem(answer).kind != "attention-budget"
     return answer.status_code == 409 and _problem(answer).kind == "idempotency-in-flight"
 
 
@@ -86,7 +88,8 @@ def read(call: Call, answer: Answer) -> dict[str, Any]:
         return _value(call, answer)
     problem = _problem(answer)
     fallback = errors.ServerError if answer.status_code >= 500 else errors.ApiError
-    raise _BY_STATUS.get(answer.status_code, fallback)(problem, retry_after=retry_after(answer))
+    error = _BY_KIND.get(problem.kind) or _BY_STATUS.get(answer.status_code, fallback)
+    raise error(problem, retry_after=retry_after(answer))
 
 
 def _value(call: Call, response: httpx.Response) -> dict[str, Any]:
@@ -95,9 +98,9 @@ def _value(call: Call, response: httpx.Response) -> dict[str, Any]:
     try:
         value = canonical.loads(response.content, max_bytes=MAX_ANSWER_BYTES, max_depth=MAX_ANSWER_DEPTH)
     except canonical.StrictError as error:
-        raise strange(f"the answer is not strict JSON: {error}") from error
+        raise errors.strange(f"the answer is not strict JSON: {error}") from error
     if not isinstance(value, dict):
-        raise strange("the answer is not an object")
+        raise errors.strange("the answer is not an object")
     return value
 
 
@@ -105,13 +108,8 @@ def results(page: dict[str, Any]) -> list[dict[str, Any]]:
     """The objects on a page of results."""
     members = page.get("results")
     if not isinstance(members, list) or not all(isinstance(member, dict) for member in members):
-        raise strange("the answer is not a page of results")
+        raise errors.strange("the answer is not a page of results")
     return members
-
-
-def strange(what: str) -> errors.ServerError:
-    """The error for an answer that no Zehrava portal gives."""
-    return errors.ServerError(Problem("internal", f"{what}; check that base_url is a Zehrava portal."))
 
 
 def _problem(response: httpx.Response) -> Problem:

@@ -45,6 +45,7 @@ def pointer(*parts: str | int) -> str:
 def loads(data: bytes | str, *, max_bytes: int = MAX_BYTES, max_depth: int = MAX_DEPTH) -> Any:
     """Read strict JSON.
 
+    A number without a fraction is an int, however it is written, as its canonical form is.
     `max_bytes` bounds the body, `max_depth` the nesting of arrays and objects (`[]` is 1 deep).
     Raises StrictError for everything that two readers could understand differently: duplicate keys, NaN, numbers
     beyond ±(2^53−1), U+0000, lone surrogates, a byte order mark, invalid UTF-8.
@@ -258,7 +259,8 @@ def _quick_int(digits: str) -> int:
 def _quick_float(digits: str) -> float:
     number = float(digits)
     if -MAX_NUMBER <= number <= MAX_NUMBER:
-        return number
+        # Canonical form writes 5.0 and 5e0 as 5: whoever judges this must not tell them apart either.
+        return int(number) if number.is_integer() else number
     raise _Suspect
 
 

@@ -14,7 +14,8 @@ import httpx
 
 from zehrava import answers, calls, guarding
 from zehrava.calls import Call, Outcome
-from zehrava.errors import ApiError, IntegrityError, WaitTimeout, ZehravaError, unapproved
+from zehrava.errors import ApiError, IntegrityError, WaitTimeout, ZehravaError, strange
+from zehrava.refusals import unapproved
 from zehrava.version import USER_AGENT
 from zehrava.views import APPROVED, IntentView, PermitView, verify_permit
 from zehrava.waiting import Waiting, finished, settled
@@ -170,7 +171,7 @@ class Gate:
         seen: set[str] = set()
         while call is not None:
             if call.query in seen:
-                raise answers.strange("the pages of intents lead in a circle")
+                raise strange("the pages of intents lead in a circle")
             seen.add(call.query)
             page = self._send(call)
             for raw in answers.results(page):

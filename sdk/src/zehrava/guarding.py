@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from zehrava import canonical
-from zehrava.errors import Indeterminate, IntegrityError
+from zehrava.errors import IntegrityError
+from zehrava.refusals import Indeterminate
 from zehrava.views import IntentView, PermitView
 
 MAX_RESULT_BYTES = 262_144

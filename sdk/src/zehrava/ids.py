@@ -15,6 +15,7 @@ PREFIXES = {
     "pol": "policy",
     "evt": "ledger event",
     "not": "note",
+    "sta": "standing approval",
 }
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: no i, l, o or u to misread

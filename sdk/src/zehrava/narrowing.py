@@ -7,7 +7,6 @@ action type says at which paths what change narrows, and every other change wide
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any
@@ -19,7 +18,7 @@ FEWER = "fewer"
 ANY = "any"
 NARROWINGS = (LESS, FEWER, ANY)
 """``less``: a number or an amount in text that is lower and not below zero; ``fewer``: a list with some of its items
-taken out; ``any``: whatever stands there makes no difference to what the action reaches."""
+taken out and others left in their order; ``any``: whatever stands there makes no difference to what the action does."""
 
 EACH = "*"
 _STEP = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*|\*")
@@ -83,9 +82,9 @@ def _narrows(how: str, before: Any, after: Any) -> bool:
 
 
 def _are_some_of(some: list[Any], items: list[Any]) -> bool:
-    kept = Counter(canonical.dumps(item) for item in items)
-    kept.subtract(canonical.dumps(item) for item in some)
-    return all(left >= 0 for left in kept.values())
+    """Whether these are some of the items, in their order; to many who read a list, an empty one means everything."""
+    left = iter([canonical.dumps(item) for item in items])
+    return bool(some) and all(canonical.dumps(item) in left for item in some)
 
 
 def _amount(value: Any) -> Decimal | None:

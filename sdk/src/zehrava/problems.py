@@ -26,6 +26,8 @@ KINDS: dict[str, tuple[int, str]] = {
     "suspended": (403, "Suspended"),
     # A reviewer without a seat in this intent's requirement, or the owner of its agent.
     "not-entitled": (403, "Not entitled to decide"),
+    # Policy wants a second factor of whoever approves this, used just now.
+    "second-factor-needed": (403, "Second factor needed"),
     "csrf": (403, "CSRF check failed"),
     # Also for what exists and belongs to someone else.
     "not-found": (404, "Not found"),
@@ -52,6 +54,8 @@ KINDS: dict[str, tuple[int, str]] = {
     # `execution_mode: portal` for an action that the portal cannot carry out.
     "no-executor": (422, "No executor"),
     "too-many-requests": (429, "Too many requests"),
+    # The agent has asked people as much as it may: too many pending intents, or too many asks within an hour.
+    "attention-budget": (429, "Attention budget spent"),
     "unavailable": (503, "Unavailable"),
     "internal": (500, "Internal error"),
 }

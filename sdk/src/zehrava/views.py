@@ -9,8 +9,7 @@ from datetime import datetime
 from typing import Any, Self
 
 from zehrava import canonical
-from zehrava.answers import strange
-from zehrava.errors import IntegrityError
+from zehrava.errors import IntegrityError, strange
 
 PENDING = "pending_approval"
 APPROVED = "approved"
@@ -56,6 +55,7 @@ class IntentView:
     verdict: Mapping[str, Any] | None
     requirement: Mapping[str, Any] | None
     decisions: tuple[Mapping[str, Any], ...]
+    standing_approval: Mapping[str, Any] | None
     execution: Mapping[str, Any] | None
     questions: tuple[Mapping[str, Any], ...]
     created_at: datetime | None
@@ -90,6 +90,7 @@ class IntentView:
             verdict=_object(raw, "verdict"),
             requirement=_object(raw, "requirement"),
             decisions=tuple(_array(raw, "decisions")),
+            standing_approval=_object(raw, "standing_approval"),
             execution=_object(raw, "execution"),
             questions=tuple(_array(raw, "questions")),
             created_at=_time(raw, "created_at"),

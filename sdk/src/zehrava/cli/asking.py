@@ -10,6 +10,7 @@ from typing import Any
 from zehrava.action_types import ActionType
 from zehrava.canonical import StrictError, loads
 from zehrava.policy import ALLOW, ASK, Fault, Verdict
+from zehrava.policy.tables import LEVELS
 from zehrava.policy.verdicts import DEFAULT_RULE
 
 from .output import Complaints
@@ -17,7 +18,7 @@ from .output import Complaints
 MAX_BYTES = 1024 * 1024
 _INTENT_KEYS = (
     "action", "payload", "agent", "context", "target", "tags", "records", "value", "summary", "on_behalf_of",
-    "execution_mode", "policy", "usage", "now",
+    "execution_mode", "policy", "usage", "now", "reversible", "sensitivity",
 )  # fmt: skip
 # What every agent of a portal has, also where nobody chose it.
 _AGENT = {"tier": "standard", "labels": {}}
@@ -73,6 +74,10 @@ def _wrong_intent(intent: Any) -> Fault | None:
     records = intent.get("records")
     if records is not None and (type(records) is not int or records < 0):
         return Fault("records", "must be a whole number from 0 on")
+    if not isinstance(intent.get("reversible"), bool | None):
+        return Fault("reversible", "must be true or false, as its action type says")
+    if intent.get("sensitivity") not in (None, *LEVELS):
+        return Fault("sensitivity", f"must be one of {', '.join(LEVELS)}, as its action type says")
     now = intent.get("now")
     try:
         if now is not None and datetime.datetime.fromisoformat(now).tzinfo is None:
@@ -96,6 +101,7 @@ def complete(intent: dict[str, Any], action_type: ActionType | None, file: str, 
         complaints.fault(file, Fault("execution_mode", f"nothing in the portal carries {intent['action']} out"))
     intent.setdefault("execution_mode", "portal" if executes else "agent")
     if action_type is None:
+        intent.update(reversible=None, sensitivity=None)
         return [_UNREGISTERED]
     payload = intent["payload"]
     for violation in action_type.validate(payload):
@@ -103,6 +109,7 @@ def complete(intent: dict[str, Any], action_type: ActionType | None, file: str, 
         complaints.fault(file, Fault(path, f"{violation.message} (the schema of {action_type.name})"))
     derived = action_type.derive(payload)
     intent.update({name: getattr(derived, name) for name in derived.names})
+    intent.update(reversible=action_type.reversible, sensitivity=action_type.sensitivity)
     return [f"the action type could not derive {error}" for error in derived.errors]
 
 

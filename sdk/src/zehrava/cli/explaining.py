@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import datetime
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -66,8 +67,8 @@ def _document(verdict: Verdict) -> dict[str, Any]:
 
 
 def _print_verdict(verdict: Verdict, *, told: bool) -> None:
-    decided = f"{verdict.policy} version {verdict.version}" if verdict.policy else "no policy"
-    say(f"{verdict.effect}: {decided}, rule {verdict.rule or 'none'}")
+    # A file has no number: versions are counted by the portal.
+    say(f"{verdict.effect}: {verdict.policy or 'no policy'}, rule {verdict.rule or 'none'}")
     say(f"reason: {verdict.reason}")
     if verdict.requirement:
         for line in _required(verdict.requirement):
@@ -82,6 +83,9 @@ def _print_verdict(verdict: Verdict, *, told: bool) -> None:
             say(f"      {line}")
         for limit in step.get("limits", ()):
             say(f"      limit {limit['limit']}: {_limit(limit)}")
+        for row in (step.get("table") or {}).get("rows", ()):
+            fits = {True: "fits", False: "does not fit", None: "may fit, and asks too"}[row["fits"]]
+            say(f"      row {row['row']} {fits}: {row['why']}")
 
 
 def _reasons(step: Mapping[str, Any]) -> list[str]:
@@ -118,7 +122,7 @@ def _required(requirement: Mapping[str, Any]) -> list[str]:
     seats = requirement["all_of"]
     lines = []
     if seats or expiry:
-        within = f", within {durations.text(expiry)}" if expiry else ""
+        within = f", within {_lasting(expiry)}" if expiry else ""
         lines.append(f"requires: {_seats(seats, ', ') or 'an alternative'}{within}")
     lines.extend(f"requires one of: {_seats(each, ', or ')}" for each in requirement.get("any_of", ()))
     lines.extend(f"in this order: {_seats(each, ', then ')}" for each in requirement.get("in_order", ()))
@@ -129,8 +133,14 @@ def _required(requirement: Mapping[str, Any]) -> list[str]:
     if requirement.get("escalate_to"):
         lines.append(f"when the time is over: asks {_seats(requirement['escalate_to'], ', ')}")
     for step in requirement.get("escalation", ()):
-        lines.append(f"after {durations.text(step['after'])}: {step['do']} {', '.join(step.get('to', ()))}".rstrip())
+        after = durations.text(step["after"]) + (" of business time" if "clock" in step else "")
+        lines.append(f"after {after}: {step['do']} {', '.join(step.get('to', ()))}".rstrip())
     return lines
+
+
+def _lasting(seconds: int) -> str:
+    """As policies write durations; what business time leaves over minutes as 19:46:51."""
+    return str(datetime.timedelta(seconds=seconds)) if seconds % 60 and seconds > 3_600 else durations.text(seconds)
 
 
 def _seats(seats: list[Mapping[str, Any]], joint: str) -> str:

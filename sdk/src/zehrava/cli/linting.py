@@ -32,6 +32,9 @@ def run(options: argparse.Namespace) -> int:
     policies = read_policies(options.files, complaints)
     action_types = read_action_types(options.action_types, complaints)
     findings = lint([policy for _, policy in policies], action_types)
+    if complaints:
+        # What could not be read may be what matches an action.
+        findings = [finding for finding in findings if finding.policy]
     files = {policy.name: file for file, policy in policies}
     warnings = sum(finding.level == WARNING for finding in findings)
     if options.json:

@@ -18,7 +18,7 @@ def add_to(commands: Any) -> None:
     parser = commands.add_parser(
         "test",
         help="run the tests written in policy documents, and files of cases",
-        description="Exit status 1 where a test or a case fails. Cases are run against all policies together.",
+        description="Exit status 1 where one fails, or there is none. Cases are run against all policies together.",
     )
     parser.add_argument("files", nargs="+", metavar="FILE")
     parser.add_argument("--cases", nargs="+", action="extend", default=[], metavar="FILE", help="files of cases")
@@ -40,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         passed = own + len(cases) - len(failures)
         say_json({"errors": [], "failed": [_document(failure) for failure in failures], "passed": passed})
-        return 1 if failures else 0
+        return 1 if failures or not own + len(cases) else 0
     for file, policy in policies:
         tested = f"{count(len(policy.tests), 'test')} passed" if policy.tests else "no tests"
         say(f"{file}: {policy.name}: {tested}")
@@ -50,6 +50,9 @@ def run(options: argparse.Namespace) -> int:
         of = sum(case.file == file for case in cases)
         wrong = sum(failure.case.file == file for failure in failures)
         say(f"{file}: {count(of, 'case')}, " + (f"{wrong} failed" if wrong else "all passed"))
+    if not own and not cases:
+        complain("nothing was tested: write tests into the documents, or give files of cases with --cases")
+        return 1
     return 1 if failures else 0
 
 

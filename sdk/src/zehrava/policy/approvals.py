@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import unicodedata
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
+from .business_time import BusinessHours
 from .requirements import ESCALATE, REMIND, STEPS, Requirement, Seat, Step
 from .shape import Shape
 from .strict_yaml import join
@@ -13,79 +15,134 @@ MAX_SEATS = 20
 MAX_COUNT = 100
 MAX_STEPS = 20
 
+# In the hours of a working day; a day of the calendar would be three of those.
+MAX_BUSINESS_SECONDS = 1_000 * 3_600
+
 EXPIRE = "expire"
 LISTED = "listed"
+WALL = "wall"
+BUSINESS = "business"
 
-_KEYS = (
-    "all_of", "any_of", "order", "expires_in", "on_timeout", "escalate_to", "escalation", "step_up", "rejections",
-)  # fmt: skip
+SEATS = ("all_of", "any_of", "order")
+"""Members that say who is asked; the others say how."""
+KEYS = (*SEATS, "expires_in", "on_timeout", "escalate_to", "escalation", "step_up", "rejections", "clock")
+
+_HINTS = {key: f"write all_of: [{{{key}: …}}]; groups are listed" for key in ("group", "groups", "count")}
 _SEAT_KEYS = ("group", "count")
 _STEP_KEYS = ("after", "do", "to")
 
 
-def read_approval(shape: Shape, value: Any, path: str, expires_in: int | None) -> Requirement:
-    """What ``approval`` asks for; ``expires_in`` is the policy's own, in seconds, where the rule says nothing.
+class Surrounding(NamedTuple):
+    """What the policy says for all its approvals: seconds that an ask may wait, and when people work."""
 
-    What is wrong is added to the faults of ``shape``.
-    """
-    data = shape.mapping(value, path, known=_KEYS)
+    expires_in: int | None = None
+    hours: BusinessHours | None = None
+
+
+class Placed(NamedTuple):
+    """Members of an approval, and the path at which each is written."""
+
+    members: Mapping[str, Any]
+    place: Callable[[str], str]
+
+
+def read_approval(shape: Shape, value: Any, path: str, around: Surrounding) -> Requirement:
+    """What ``approval`` asks for, where it has no table; what is wrong is added to the faults of ``shape``."""
+    data = shape.mapping(value, path, known=(*KEYS, "table"), hints=_HINTS)
     if isinstance(value, dict) and not data:
         shape.fault(path, "is empty; name the groups in all_of, or leave approval out for one of reviewers")
+    return read_members(shape, Placed(data, lambda key: f"{path}.{key}"), around)
+
+
+def read_members(shape: Shape, placed: Placed, around: Surrounding) -> Requirement:
+    """What members of an approval, known ones only, ask for."""
+    data, place = placed
+    hours = _read_clock(shape, placed, around)
+    expires_in = around.expires_in
     if "expires_in" in data:
-        expires_in = shape.duration(data["expires_in"], f"{path}.expires_in")
+        expires_in = _read_duration(shape, data["expires_in"], place("expires_in"), hours)
     groups: tuple[Seat, ...] = () if "any_of" in data else Requirement().groups
     if "all_of" in data:
-        groups = _read_seats(shape, data["all_of"], f"{path}.all_of")
-    alternatives = _read_seats(shape, data["any_of"], f"{path}.any_of") if "any_of" in data else ()
+        groups = _read_seats(shape, data["all_of"], place("all_of"))
+    alternatives = _read_seats(shape, data["any_of"], place("any_of")) if "any_of" in data else ()
+    in_business = hours is not None and "expires_in" in data and expires_in is not None
     return Requirement(
         groups=tuple(sorted(groups)),
-        expires_in=expires_in,
+        expires_in=None if in_business else expires_in,
         any_of=(tuple(sorted(alternatives)),) if alternatives else (),
-        in_order=(groups,) if _is_ordered(shape, data, path) and len(groups) > 1 else (),
-        step_up=bool("step_up" in data and shape.boolean(data["step_up"], f"{path}.step_up")),
-        rejections=_read_rejections(shape, data, path),
-        escalate_to=_read_timeout(shape, data, path),
-        escalation=_read_steps(shape, data["escalation"], f"{path}.escalation", expires_in)
+        in_order=(groups,) if _is_ordered(shape, placed) and len(groups) > 1 else (),
+        step_up=bool("step_up" in data and shape.boolean(data["step_up"], place("step_up"))),
+        rejections=_read_rejections(shape, placed),
+        escalate_to=_read_timeout(shape, placed),
+        escalation=_read_steps(shape, data["escalation"], place("escalation"), expires_in, hours)
         if "escalation" in data
         else (),
+        expires_after=((expires_in, hours),) if in_business and hours is not None and expires_in is not None else (),
     )
 
 
-def _is_ordered(shape: Shape, data: dict[str, Any], path: str) -> bool:
+def _read_clock(shape: Shape, placed: Placed, around: Surrounding) -> BusinessHours | None:
+    """The hours that times are counted in, None for every hour."""
+    data, place = placed
+    if "clock" not in data or shape.choice(data["clock"], place("clock"), (WALL, BUSINESS)) != BUSINESS:
+        return None
+    if around.hours is None:
+        shape.fault(place("clock"), "needs to know when people work: say business_hours at the top of the policy")
+    elif "expires_in" not in data and "escalation" not in data:
+        shape.fault(place("clock"), "counts nothing here: it is about expires_in and escalation beside it")
+    return around.hours
+
+
+def _read_duration(shape: Shape, value: Any, path: str, hours: BusinessHours | None) -> int | None:
+    if hours is not None and isinstance(value, str) and value.endswith("d"):
+        shape.fault(path, "a day of business hours is no 24 hours: write hours, such as 8h for a day of eight")
+        return None
+    seconds = shape.duration(value, path)
+    if hours is not None and seconds is not None and seconds > MAX_BUSINESS_SECONDS:
+        shape.fault(path, f"has at most {MAX_BUSINESS_SECONDS // 3_600}h of business time")
+    return seconds
+
+
+def _is_ordered(shape: Shape, placed: Placed) -> bool:
+    data, place = placed
     if "order" not in data:
         return False
-    order = shape.choice(data["order"], f"{path}.order", ("any", LISTED))
+    order = shape.choice(data["order"], place("order"), ("any", LISTED))
     if order == LISTED and "all_of" not in data:
-        shape.fault(f"{path}.order", "there is no order without all_of: list its groups in the order they are asked")
+        shape.fault(place("order"), "there is no order without all_of: list its groups in the order they are asked")
     return order == LISTED
 
 
-def _read_rejections(shape: Shape, data: dict[str, Any], path: str) -> int:
+def _read_rejections(shape: Shape, placed: Placed) -> int:
+    data, place = placed
     if "rejections" not in data:
         return 1
-    return shape.integer(data["rejections"], f"{path}.rejections", least=1, most=MAX_COUNT) or 1
+    return shape.integer(data["rejections"], place("rejections"), least=1, most=MAX_COUNT) or 1
 
 
-def _read_timeout(shape: Shape, data: dict[str, Any], path: str) -> tuple[Seat, ...]:
+def _read_timeout(shape: Shape, placed: Placed) -> tuple[Seat, ...]:
     """Who is asked when the time is over; nobody where it expires."""
+    data, place = placed
     outcome: str | None = EXPIRE
     if "on_timeout" in data:
-        outcome = shape.choice(data["on_timeout"], f"{path}.on_timeout", (EXPIRE, ESCALATE))
+        outcome = shape.choice(data["on_timeout"], place("on_timeout"), (EXPIRE, ESCALATE))
     if outcome == ESCALATE and "escalate_to" not in data:
-        shape.fault(f"{path}.on_timeout", "escalate needs to know to whom: name groups in escalate_to")
+        shape.fault(place("on_timeout"), "escalate needs to know to whom: name groups in escalate_to")
     if outcome == EXPIRE and "escalate_to" in data:
-        shape.fault(f"{path}.escalate_to", "counts only with on_timeout: escalate")
+        shape.fault(place("escalate_to"), "counts only with on_timeout: escalate")
     if "escalate_to" not in data:
         return ()
-    return tuple(sorted(_read_seats(shape, data["escalate_to"], f"{path}.escalate_to")))
+    return tuple(sorted(_read_seats(shape, data["escalate_to"], place("escalate_to"))))
 
 
-def _read_steps(shape: Shape, value: Any, path: str, expires_in: int | None) -> tuple[Step, ...]:
+def _read_steps(
+    shape: Shape, value: Any, path: str, expires_in: int | None, hours: BusinessHours | None
+) -> tuple[Step, ...]:
     steps: list[Step] = []
     for index, entry in enumerate(shape.items(value, path, most=MAX_STEPS)):
         place = join(path, index)
         data = shape.mapping(entry, place, known=_STEP_KEYS, required=("after", "do"))
-        after = shape.duration(data["after"], f"{place}.after") if "after" in data else None
+        after = _read_duration(shape, data["after"], f"{place}.after", hours) if "after" in data else None
         do = shape.choice(data["do"], f"{place}.do", STEPS) if "do" in data else None
         to = _read_groups(shape, data["to"], f"{place}.to") if "to" in data else ()
         if do == REMIND and "to" in data:
@@ -98,7 +155,7 @@ def _read_steps(shape: Shape, value: Any, path: str, expires_in: int | None) -> 
             shape.fault(f"{place}.after", "must be later than the step before")
         if expires_in is not None and after >= expires_in:
             shape.fault(f"{place}.after", "must be before expires_in: later nobody is asked any more")
-        steps.append(Step(after, do, to))
+        steps.append(Step(after, do, to, hours))
     return tuple(steps)
 
 
@@ -139,6 +196,9 @@ def _read_seats(shape: Shape, value: Any, path: str) -> tuple[Seat, ...]:
     seats: dict[str, int] = {}
     for index, entry in enumerate(shape.items(value, path, most=MAX_SEATS)):
         place = join(path, index)
+        if isinstance(entry, str):
+            shape.fault(place, f"must be a mapping: write {{group: {entry[:80]}}}")
+            continue
         data = shape.mapping(entry, place, known=_SEAT_KEYS, required=("group",))
         group = _read_group(shape, data["group"], f"{place}.group") if "group" in data else None
         count = 1

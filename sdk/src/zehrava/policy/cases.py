@@ -11,6 +11,7 @@ from typing import Any
 from .errors import DocumentError
 from .shape import Shape
 from .strict_yaml import MAX_BYTES, join, read
+from .tables import LEVELS, MAX_ROWS
 from .verdicts import ASK, DEFAULT_RULE, EFFECTS
 
 MAX_CASES = 500
@@ -20,10 +21,10 @@ NOW = datetime.datetime(2026, 1, 1, 12, 0, tzinfo=datetime.UTC)
 _FILE_KEYS = ("policy", "description", "tests")
 _CASE_KEYS = (
     "name", "payload", "action", "agent", "context", "target", "tags", "records", "value", "summary", "on_behalf_of",
-    "execution_mode", "usage", "now", "expect",
+    "execution_mode", "reversible", "sensitivity", "usage", "now", "expect",
 )  # fmt: skip
 _AGENT_KEYS = ("id", "name", "owner", "environment", "tier", "labels")
-_EXPECT_KEYS = ("effect", "rule")
+_EXPECT_KEYS = ("effect", "rule", "row")
 
 
 class CaseError(DocumentError):
@@ -38,6 +39,7 @@ class Case:
         intent: arguments of ``evaluate`` as far as the case gives them.
         effect: what the verdict must be.
         rule, policy: what must decide; any where ``any_rule`` or ``any_policy`` is set.
+        rows: the rows of the rule's table that must ask; None: any, or none.
         name: for people, may be "".
         about: the policy whose match says which action, agent and tags a case has that names none; None: none does.
         file: where the case stands ("" for a policy's own), with ``path``, ``line`` and ``column``.
@@ -51,6 +53,7 @@ class Case:
     any_policy: bool = True
     name: str = ""
     about: str | None = None
+    rows: tuple[int, ...] | None = None
     file: str = ""
     path: str = ""
     line: int = 1
@@ -127,14 +130,25 @@ def read_cases(
             shape.fault(f"{path}.expect.rule", "names no rule of this policy")
         if not isinstance(policy, str | None):
             shape.fault(f"{path}.expect.policy", "must be the name of a policy, or null where none decides")
+        rows = _read_rows(shape, expect["row"], f"{path}.expect.row") if "row" in expect else None
         place = shape.document.fault(path, "")
         cases.append(
             Case(
                 intent, effect or ASK, rule, "rule" not in expect, policy, "policy" not in expect,
-                data.get("name", ""), about, file or "", path, place.line, place.column,
+                data.get("name", ""), about, rows, file or "", path, place.line, place.column,
             )
         )  # fmt: skip
     return tuple(cases)
+
+
+def _read_rows(shape: Shape, value: Any, path: str) -> tuple[int, ...]:
+    """The number of a row, or a list of those that ask together where it cannot be told which of them fits."""
+    if not isinstance(value, list):
+        number = shape.integer(value, path, least=1, most=MAX_ROWS)
+        return () if number is None else (number,)
+    entries = enumerate(shape.items(value, path, most=MAX_ROWS))
+    numbers = [shape.integer(entry, join(path, index), least=1, most=MAX_ROWS) for index, entry in entries]
+    return tuple(sorted(number for number in numbers if number is not None))
 
 
 def _read_intent(shape: Shape, data: Mapping[str, Any], path: str) -> dict[str, Any]:
@@ -152,6 +166,10 @@ def _read_intent(shape: Shape, data: Mapping[str, Any], path: str) -> dict[str, 
     if data.get("tags"):
         for index, tag in enumerate(shape.items(data["tags"], f"{path}.tags", most=50)):
             shape.string(tag, join(f"{path}.tags", index), most=100)
+    if data.get("reversible") is not None:
+        shape.boolean(data["reversible"], f"{path}.reversible")
+    if data.get("sensitivity") is not None:
+        shape.choice(data["sensitivity"], f"{path}.sensitivity", LEVELS)
     if data.get("records") is not None:
         shape.integer(data["records"], f"{path}.records", least=0, most=2**53 - 1)
     if data.get("value") is not None:

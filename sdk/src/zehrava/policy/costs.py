@@ -17,6 +17,13 @@ MAX_CASES_COST = 1_000_000
 
 _CLASS = re.compile(r"\\(?:\\|([wWpPD])|([dsS]))")
 _REPETITION = re.compile(r"\{\s*(\d+)\s*(?:,\s*(\d*)\s*)?\}")
+# A range of a class; where case is folded, every character between its ends is looked up.
+_RANGE = re.compile(
+    r"(\\(?:[xuU](?:\{[0-9A-Fa-f]*\}|[0-9A-Fa-f]*)|.)|[^\]\\])-(\\(?:[xuU](?:\{[0-9A-Fa-f]*\}|[0-9A-Fa-f]*)|.)|[^\]\\])",
+    re.DOTALL,
+)
+_FOLDED_PER_UNIT = 1_000
+_EVERY = 200_000  # what it takes to fold nearly all characters there are, in characters of a range
 _MOST = re.compile(r"(?<!\\)\.|\[\^")  # every character but a few
 _SCANS = re.compile(r"(?<!\bamount)(?<!\bhas)\(|\bin\b|\+")  # calls, walks, membership, joined texts
 _PER_UNIT = 100
@@ -35,7 +42,44 @@ def pattern_cost(pattern: str) -> int:
     beyond = sum(1 for character in pattern if character > "\x7f")
     most = len(_MOST.findall(pattern))
     plain = len(pattern) // (1 if "(?i" in pattern else 10)
-    return 1 + repeated * wide + repeated * (beyond + 15 * most + plain) // _PER_UNIT
+    folded = _folded(pattern) if "(?" in pattern else 0
+    return 1 + repeated * (wide + folded // _FOLDED_PER_UNIT) + repeated * (beyond + 15 * most + plain) // _PER_UNIT
+
+
+def _folded(pattern: str) -> int:
+    """How many characters are folded where case is: those of ranges and of sets within classes, once for each class
+    around them; a class that is negated within another is all characters but a few."""
+    depth, total, at = 0, 0, 0
+    while at < len(pattern):
+        if pattern[at] == "\\":
+            total += depth * _EVERY if pattern[at + 1 : at + 2] in ("S", "D", "W", "P") else 0
+            at += 2
+            continue
+        if pattern[at] == "[":
+            total += depth * _EVERY if depth and pattern[at + 1 : at + 2] == "^" else 0
+            depth += 1
+        elif pattern[at] == "]":
+            depth = max(0, depth - 1)
+        at += 1
+    deepest = max(1, pattern.count("["))
+    return total + sum(_width(*found.groups()) for found in _RANGE.finditer(pattern)) * (
+        deepest if "[" in re.sub(r"\\.|\[[^\[\]]*\]", "", pattern) else 1
+    )
+
+
+def _width(first: str, last: str) -> int:
+    """How many characters a range of a class has; what is written with an escape may be any."""
+    ends = [_point(first, least=True), _point(last, least=False)]
+    return max(0, ends[1] - ends[0])
+
+
+def _point(written: str, *, least: bool) -> int:
+    if not written.startswith("\\"):
+        return ord(written)
+    digits = written[2:].strip("{}")
+    if written[1] in "xuU" and digits and len(digits) <= 8:
+        return int(digits, 16)
+    return ord(written[1]) if written[1] not in "xuU" else 0 if least else 0x10FFFF
 
 
 def weight(value: Any) -> int:

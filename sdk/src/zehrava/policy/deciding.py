@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from .conditions import Condition, EvaluationError, Surroundings, TooLarge
-from .limits import LimitError, Use, plain
+from .conditions import Condition, Surroundings
+from .limits import Limit, LimitError, Use, plain
+from .plain_data import EvaluationError, TooLarge
 from .requirements import Requirement
 from .rules import Policy, Rule
 from .shortcuts import Shortcut
@@ -26,6 +27,8 @@ class Said(NamedTuple):
     uses: tuple[Use, ...] = ()
     # Whether the rule said its own effect, so that its limits are used up by it.
     within: bool = False
+    # The rows of its table that ask, by their numbers.
+    rows: tuple[int, ...] = ()
 
 
 class Prepared(NamedTuple):
@@ -65,16 +68,16 @@ def decide(prepared: Prepared, surroundings: Surroundings, usage: Mapping[str, A
                         continue
                     reason = _error(policy, rule, str(error))
                     said = Said(BLOCK, policy, rule.id, reason, None, _wanted(prepared, None, values, usage))
-                    return _failed(policy, failed, said) if failed else said
+                    return _failed(policy, failed, said, values) if failed else said
             if not held:
                 continue
         said = _holds(prepared, rule, values, usage)
-        return _failed(policy, failed, said) if failed else said
+        return _failed(policy, failed, said, values) if failed else said
     requirement = policy.ask if policy.default == ASK else None
     reason = f"no rule of policy {policy.name!r} holds"
     wanted = _wanted(prepared, None, values, usage)
     said = Said(policy.default, policy, DEFAULT_RULE, reason, requirement, wanted)
-    return _failed(policy, failed, said) if failed else said
+    return _failed(policy, failed, said, values) if failed else said
 
 
 def _holds(prepared: Prepared, rule: Rule, values: Mapping[str, Any], usage: Mapping[str, Any] | None) -> Said:
@@ -82,8 +85,17 @@ def _holds(prepared: Prepared, rule: Rule, values: Mapping[str, Any], usage: Map
     if rule.limits:
         return _limited(prepared, rule, values, usage)
     uses = _wanted(prepared, rule, values, usage)
-    requirement = rule.requirement if rule.effect == ASK else None
-    return Said(rule.effect, prepared.policy, rule.id, _reason(prepared.policy, rule, values), requirement, uses)
+    said = Said(rule.effect, prepared.policy, rule.id, _reason(prepared.policy, rule, values), None, uses)
+    return _asking(said, rule, values) if rule.effect == ASK else said
+
+
+def _asking(said: Said, rule: Rule, values: Mapping[str, Any]) -> Said:
+    """The same, with whom the rule asks; where a table chooses, its reason says by which row."""
+    if rule.table is None:
+        return said._replace(requirement=rule.requirement)
+    chosen = rule.table.choose(values)
+    reason = f"{said.reason.rstrip('. ')}; {chosen.reason}"
+    return said._replace(reason=reason, requirement=chosen.requirement, rows=chosen.rows)
 
 
 def _limited(prepared: Prepared, rule: Rule, values: Mapping[str, Any], usage: Mapping[str, Any] | None) -> Said:
@@ -105,15 +117,26 @@ def _limited(prepared: Prepared, rule: Rule, values: Mapping[str, Any], usage: M
         if use.used is None:
             said.append((ASK, f"{limit.text}: it is not known how much is used"))
         elif use.over:
-            said.append((limit.over, f"{limit.text}: {plain(use.used)} used, and this adds {plain(use.amount)}"))
+            said.append((limit.over, f"{limit.text}: {_used_up(limit, use)}"))
     wanted = (*uses, *_wanted(prepared, rule, values, usage))
     if not said:
         reason = _reason(policy, rule, values)
-        return Said(rule.effect, policy, rule.id, reason, rule.requirement, wanted, within=True)
+        within = Said(rule.effect, policy, rule.id, reason, None, wanted, within=True)
+        return _asking(within, rule, values) if rule.effect == ASK else within
     effect = BLOCK if any(over == BLOCK for over, _ in said) else ASK
-    told = "; ".join(text for over, text in said if over == effect)
+    told = "; ".join(dict.fromkeys(text for over, text in said if over == effect))
     reason = f"{rule.reason.render(values).rstrip('. ')}; {told}" if rule.reason else told
-    return Said(effect, policy, rule.id, reason, (rule.requirement or policy.ask) if effect == ASK else None, wanted)
+    above = Said(effect, policy, rule.id, reason, None, wanted)
+    if effect == BLOCK:
+        return above
+    return _asking(above, rule, values) if rule.requirement else above._replace(requirement=policy.ask)
+
+
+def _used_up(limit: Limit, use: Use) -> str:
+    """How much is over; of what several agents share, without how much others used: an agent reads the reason."""
+    if "agent" not in limit.per or use.used is None:
+        return "used up, with what this adds"
+    return f"{plain(use.used)} used, and this adds {plain(use.amount)}"
 
 
 def _wanted(
@@ -141,7 +164,7 @@ def _error(policy: Policy, rule: Rule, error: str) -> str:
     return f"rule {rule.id!r} of policy {policy.name!r} could not be evaluated: {error}"
 
 
-def _failed(policy: Policy, failed: list[tuple[Rule, EvaluationError]], rest: Said) -> Said:
+def _failed(policy: Policy, failed: list[tuple[Rule, EvaluationError]], rest: Said, values: Mapping[str, Any]) -> Said:
     """A condition without an answer asks: never a non-match, never allow.
 
     An agent can break a condition, so that must not choose who is asked: whoever ``rest``, what the policy would say
@@ -152,7 +175,9 @@ def _failed(policy: Policy, failed: list[tuple[Rule, EvaluationError]], rest: Sa
     reason = _error(policy, rule, str(error))
     if rest.effect == BLOCK and any(isinstance(each, TooLarge) for _, each in failed):
         return rest._replace(reason=f"{rest.reason}; {reason}")
-    required = [each.requirement or policy.ask for each, _ in failed]
+    required = [
+        each.table.choose(values).requirement if each.table else each.requirement or policy.ask for each, _ in failed
+    ]
     if rest.effect == ASK:
         required.append(rest.requirement or policy.ask)
     elif rest.effect == BLOCK:
@@ -178,7 +203,8 @@ def join(said: list[Said], surroundings: Surroundings, usage: Mapping[str, Any] 
     if effect == ASK:
         others = [each.reason for each in deciding if each is not first]
         reason = "; ".join(dict.fromkeys([first.reason, *others])) if others else reason
-        requirement = Requirement.join([each.requirement or Requirement() for each in deciding]).document()
+        asked = Requirement.join([each.requirement or Requirement() for each in deciding])
+        requirement = (asked.settled(surroundings.values["now"]) if asked.expires_after else asked).document()
     consulted = tuple([each.policy for each in said if each.policy and each.rule is not None])
     return Verdict(
         effect,
@@ -189,6 +215,7 @@ def join(said: list[Said], surroundings: Surroundings, usage: Mapping[str, Any] 
         requirement,
         _counted(said, effect),
         tuple([(policy.name, policy.version) for policy in consulted]),
+        first.rows,
         Trace(consulted, surroundings, usage),
     )
 

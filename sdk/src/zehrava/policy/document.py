@@ -8,7 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .approvals import read_approval
+from .approvals import Surrounding, read_approval
+from .business_time import BusinessHours
+from .calendars import read_business_hours
 from .cases import Case, read_cases
 from .conditions import ConditionError, Draft
 from .costs import (
@@ -29,8 +31,10 @@ from .rules import Match, Policy, Rule
 from .running import run
 from .shape import Shape
 from .strict_yaml import MAX_BYTES, join, read
+from .table_documents import read_table
+from .tables import Table
 from .tokens import MAX_CHARACTERS
-from .verdicts import ASK, BLOCK, DEFAULT_RULE, EFFECTS
+from .verdicts import ALLOW, ASK, BLOCK, DEFAULT_RULE, EFFECTS
 
 MAX_RULES = 1_000
 REASON_ROOTS = frozenset({"payload", "intent", "agent", "context"})
@@ -38,16 +42,22 @@ REASON_ROOTS = frozenset({"payload", "intent", "agent", "context"})
 NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
 NAME_LIKE = "lower-case letters, digits, '_', '.' and '-', at most 63, starting with a letter or digit"
 _PATTERN = re.compile(r"[!-~]+")
+_ANY_HOURS = BusinessHours("UTC", ("mon",), 0, 60)
 
-_KEYS = ("name", "description", "match", "rules", "default", "expires_in", "tests")
+_KEYS = ("name", "description", "match", "rules", "default", "expires_in", "business_hours", "tests")
 _HINTS = {
     "limits": "limits belong to a rule",
     "approval": "approval belongs to a rule",
+    "clock": "clock belongs inside approval, beside the times that it is about",
     "version": "versions are numbered by whoever stores the policy",
 }
 _MATCH_KEYS = ("actions", "agents", "environments", "tags")
 _RULE_KEYS = ("id", "when", "effect", "reason", "approval", "limits")
 _RULE_HINTS = {"expires_in": "expires_in belongs inside approval, or at the top of the policy"}
+_EFFECT_HINTS = {
+    "deny": BLOCK, "reject": BLOCK, "refuse": BLOCK, "forbid": BLOCK, "ask": ASK, "approve": ASK, "review": ASK,
+    "require-approval": ASK, "approval": ASK, "permit": ALLOW, "pass": ALLOW, "accept": ALLOW,
+}  # fmt: skip
 
 
 def parse_policy(text: str, *, version: int = 1) -> Policy:
@@ -113,7 +123,10 @@ def _read_policy(shape: Shape, text: str, version: int) -> Policy | None:
         description = shape.string(data["description"], "description", most=2_000) or ""
     expires_in = shape.duration(data["expires_in"], "expires_in") if "expires_in" in data else None
     match = _read_match(shape, data["match"]) if "match" in data else Match()
-    drafts = _read_rules(shape, data["rules"], expires_in) if "rules" in data else []
+    hours = read_business_hours(shape, data["business_hours"], "business_hours") if "business_hours" in data else None
+    # Where the hours are wrong, each clock that counts by them would be told to say them.
+    around = Surrounding(expires_in, hours or (_ANY_HOURS if "business_hours" in data else None))
+    drafts = _read_rules(shape, data["rules"], around) if "rules" in data else []
     default: str | None = ASK
     if "default" in data:
         default = shape.choice(data["default"], "default", EFFECTS)
@@ -125,7 +138,7 @@ def _read_policy(shape: Shape, text: str, version: int) -> Policy | None:
     if shape.faults or name is None or default is None:
         return None
     digest = "sha256:" + hashlib.sha256(text.encode()).hexdigest()
-    return Policy(name, version, text, digest, description, match, rules, default, expires_in, tests)
+    return Policy(name, version, text, digest, description, match, rules, default, expires_in, tests, hours)
 
 
 def _read_match(shape: Shape, value: Any) -> Match:
@@ -153,7 +166,7 @@ class _DraftRule(NamedTuple):
     path: str
 
 
-def _read_rules(shape: Shape, value: Any, expires_in: int | None) -> list[_DraftRule]:
+def _read_rules(shape: Shape, value: Any, around: Surrounding) -> list[_DraftRule]:
     rules: list[_DraftRule] = []
     seen: dict[str, int] = {}
     patterns = 0
@@ -162,7 +175,7 @@ def _read_rules(shape: Shape, value: Any, expires_in: int | None) -> list[_Draft
         return []
     for index, entry in enumerate(entries):
         path = join("rules", index)
-        rule = _read_rule(shape, entry, path, expires_in)
+        rule = _read_rule(shape, entry, path, around)
         if isinstance(entry, dict) and isinstance(entry.get("id"), str):
             if entry["id"] in seen:
                 shape.fault(f"{path}.id", f"the rule id {entry['id'][:63]!r} is taken by rules[{seen[entry['id']]}]")
@@ -190,28 +203,36 @@ def _compile(shape: Shape, drafts: list[_DraftRule]) -> tuple[Rule, ...]:
     return tuple(rules)
 
 
-def _read_rule(shape: Shape, value: Any, path: str, expires_in: int | None) -> _DraftRule | None:
+def _read_rule(shape: Shape, value: Any, path: str, around: Surrounding) -> _DraftRule | None:
     data = shape.mapping(value, path, known=_RULE_KEYS, required=("id", "effect"), hints=_RULE_HINTS)
     before = len(shape.faults)
     identifier = shape.string(data["id"], f"{path}.id", most=63, pattern=NAME, like=NAME_LIKE) if "id" in data else None
     if identifier == DEFAULT_RULE:
         shape.fault(f"{path}.id", "'default' is how a verdict calls the policy's default; choose another id")
-    effect = shape.choice(data["effect"], f"{path}.effect", EFFECTS) if "effect" in data else None
+    effect = shape.choice(data["effect"], f"{path}.effect", EFFECTS, hints=_EFFECT_HINTS) if "effect" in data else None
     condition = _read_condition(shape, data["when"], f"{path}.when") if "when" in data else None
     reason = read_template(shape, data["reason"], f"{path}.reason", REASON_ROOTS) if "reason" in data else None
     limits = read_limits(shape, data["limits"], f"{path}.limits") if "limits" in data else ()
     if "limits" in data and effect == BLOCK:
         shape.faults.append(shape.document.fault_at_key(f"{path}.limits", "nothing passes a block rule to be counted"))
     asks = effect == ASK or any(limit.over == ASK for limit in limits)
-    requirement = Requirement(expires_in=expires_in) if asks else None
+    requirement, table = Requirement(expires_in=around.expires_in) if asks else None, None
     if "approval" in data:
         if not asks and len(shape.faults) == before:
             why = "approval goes only with the effect require_approval, or with a limit whose over asks"
             shape.faults.append(shape.document.fault_at_key(f"{path}.approval", why))
-        requirement = read_approval(shape, data["approval"], f"{path}.approval", expires_in)
+        requirement, table = _read_asked(shape, data["approval"], f"{path}.approval", around)
     if len(shape.faults) > before or identifier is None or effect is None:
         return None
-    return _DraftRule(Rule(identifier, effect, None, reason, requirement, limits), condition, path)
+    return _DraftRule(Rule(identifier, effect, None, reason, requirement, limits, table), condition, path)
+
+
+def _read_asked(shape: Shape, value: Any, path: str, around: Surrounding) -> tuple[Requirement | None, Table | None]:
+    """Whom an approval asks, and the table that chooses, if it has one."""
+    if not isinstance(value, dict) or "table" not in value:
+        return read_approval(shape, value, path, around), None
+    table = read_table(shape, value, path, around)
+    return (table.most, table) if table else (None, None)
 
 
 def _are_affordable(shape: Shape, rules: list[Any]) -> bool:
@@ -258,7 +279,8 @@ def _run_tests(policy: Policy) -> None:
     """Run the policy's own tests, up to ``MOST_ERRORS`` failures and as far as their work stays bounded."""
     policies = Evaluator([policy])
     costs = [condition_cost(rule.condition.source) for rule in policy.rules if rule.condition]
-    once = len(policy.rules) + len(policy.limit_names) + sum(each for each, _ in costs)
+    rows = sum(len(rule.table.rows) for rule in policy.rules if rule.table)
+    once = len(policy.rules) + rows + len(policy.limit_names) + sum(each for each, _ in costs)
     per_weight = 1 + len(policy.match.tags or ()) + sum(each for _, each in costs)
     spent = 0
     for case in policy.tests:  # before the first of them is run

@@ -7,11 +7,12 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from .conditions import EvaluationError, Reads, check_json, utc
+from .conditions import Reads
 from .deciding import Prepared, Said, decide, join
 from .errors import Fault, PolicyError
 from .globs import compile_glob
 from .limits import plain
+from .plain_data import EvaluationError, check_json, utc, whole_numbers
 from .requirements import Requirement
 from .rules import Policy
 from .verdicts import ASK, BLOCK, Verdict
@@ -128,6 +129,8 @@ class Evaluator:
         summary: str | None = None,
         on_behalf_of: Any = None,
         execution_mode: str | None = None,
+        reversible: bool | None = None,
+        sensitivity: str | None = None,
         usage: Mapping[str, Any] | None = None,
         now: datetime.datetime,
         policy: str | None = None,
@@ -138,6 +141,8 @@ class Evaluator:
             agent: trusted attributes of the agent: id, name, owner, environment, tier, labels.
             context: what the agent claims; conditions see it under that name.
             value: amount and currency.
+            reversible, sensitivity: what the action type says, never the agent: whether it can be undone, and ``low``,
+                ``normal`` or ``high``; None where it does not say.
             usage: how much of each limit is used, by ``policy/rule/0``: a number or a decimal string. None where it is
                 not known: then a rule with limits asks, and ``limits`` of the verdict lists what is wanted.
             now: an aware time.
@@ -152,15 +157,28 @@ class Evaluator:
             "tags": tags,
             "on_behalf_of": on_behalf_of,
             "execution_mode": execution_mode,
+            "reversible": reversible,
+            "sensitivity": sensitivity,
         }
         try:
             return self._evaluate(intent, payload, agent, context, summary, usage, now, policy)
         except (KeyboardInterrupt, SystemExit):
             raise
         except EvaluationError as error:
-            return _undecided(f"policies could not be evaluated: {error}")
+            reason = f"policies could not be evaluated: {error}"
+            return self._blocked_unread(action, agent, policy, reason) or _undecided(reason)
         except BaseException as error:  # fail closed, whatever it is
             return _undecided(f"policies could not be evaluated: {type(error).__name__}")
+
+    def _blocked_unread(self, action: Any, agent: Any, named: str | None, reason: str) -> Verdict | None:
+        """A block, where what cannot be read meets a policy whose first rule blocks: it would have failed, or held."""
+        if not isinstance(action, str) or not isinstance(agent, Mapping):
+            return None
+        for name in self.may_cover(action=action, agent=agent, policy=named):
+            policy = self._by_name[name]
+            if policy.rules[0].effect == BLOCK:
+                return Verdict(BLOCK, name, policy.version, policy.rules[0].id, reason, None)
+        return None
 
     def _evaluate(
         self,
@@ -192,9 +210,12 @@ class Evaluator:
                     matched = True
                     said.append(Said(ASK, each, None, f"policy {each.name!r}: {error}", each.ask))
                     continue
-            if covers or each is named:
-                matched = matched or covers
+            if covers:
+                matched = True
                 said.append(decide(prepared, surroundings, usage))
+            elif each is named:
+                # It can hold this intent tighter. What it counts is for those that it is meant for to use up.
+                said.append(decide(prepared, surroundings, None)._replace(uses=()))
         if not matched:
             # What is said without the named policy is the floor: an agent that names one can only be held tighter.
             requirement = Requirement() if self.default == ASK else None
@@ -229,14 +250,15 @@ def _values(
         raise EvaluationError("tags must be a list")
     intent["tags"] = list(tags) if tags else []
     if intent["value"] is not None:
-        intent["value"] = dict(intent["value"])
-    records = intent["records"]
+        intent["value"] = whole_numbers(dict(intent["value"]))
+    records = intent["records"] = whole_numbers(intent["records"])
     if records is not None and (type(records) is not int or records < 0):
         raise EvaluationError("records must be a whole number, zero or more")
     intent["summary_length"] = len(summary) if summary is not None else 0
     trusted = {key: agent[key] for key in _AGENT if key in agent}
     context = dict(context) if context is not None else {}
     check_json(payload, "payload")
+    payload = whole_numbers(payload)
     for member in intent.values():
         if member is not None:
             check_json(member, "intent")
@@ -244,6 +266,7 @@ def _values(
         check_json(member, "agent")
     if context:
         check_json(context, "context")
+        context = whole_numbers(context)
     used = {name: plain(value) if isinstance(value, Decimal) else value for name, value in (usage or {}).items()}
     if used:
         check_json(used, "usage")

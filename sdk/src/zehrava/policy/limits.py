@@ -191,6 +191,13 @@ def plain(number: Decimal) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
+def money(number: Decimal) -> str:
+    """An amount as it is read: thousands apart and two places at least, ``4,980.00``, ``0.125``."""
+    text = plain(number)
+    places = len(text.partition(".")[2])
+    return f"{number:,.{max(places, 2)}f}"
+
+
 def read_limits(shape: Shape, value: Any, path: str) -> tuple[Limit, ...]:
     """The limits of one rule; what is wrong is added to the faults of ``shape``."""
     limits = [

@@ -81,6 +81,12 @@ def find(value: Any, path: tuple[str, ...]) -> Any:
     return value
 
 
+def present_at(value: Any, path: tuple[str, ...]) -> tuple[bool, Any]:
+    """Whether there is something at the end of ``path``, and what."""
+    found = find(value, path)
+    return (False, None) if found is _NOTHING else (True, found)
+
+
 def show(value: Any) -> str:
     """A value as text: strings as they are, the rest as JSON; what is long is cut, and says so."""
     if value is _NOTHING:

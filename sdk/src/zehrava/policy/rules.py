@@ -6,17 +6,23 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from .business_time import BusinessHours
 from .cases import Case
 from .conditions import Condition
 from .globs import compile_glob
 from .limits import Limit
 from .reasons import Template
 from .requirements import Requirement
+from .tables import Table
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule: the first of a policy whose condition holds decides for that policy."""
+    """One rule: the first of a policy whose condition holds decides for that policy.
+
+    Attributes:
+        requirement: whom it asks where it asks; with a ``table`` everybody whom any row could ask, all at once.
+    """
 
     id: str
     effect: str
@@ -24,6 +30,13 @@ class Rule:
     reason: Template | None = None
     requirement: Requirement | None = None
     limits: tuple[Limit, ...] = ()
+    table: Table | None = None
+
+    @property
+    def requirements(self) -> tuple[Requirement, ...]:
+        """The different requirements that it may have, that of each row of its table, and the most it may ask."""
+        rows = [row.requirement for row in self.table.rows] if self.table else []
+        return tuple(dict.fromkeys([*rows, *([self.requirement] if self.requirement else [])]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +86,7 @@ class Policy:
         version: given by whoever stores it; it is not part of the document.
         text: the document as it was read; ``digest`` is ``sha256:`` and the hex SHA-256 of its UTF-8 bytes.
         expires_in: seconds an ask may wait where its rule says nothing, or None.
+        business_hours: when people work, where it says so.
     """
 
     name: str
@@ -85,6 +99,7 @@ class Policy:
     default: str
     expires_in: int | None
     tests: tuple[Case, ...] = ()
+    business_hours: BusinessHours | None = None
 
     @property
     def ask(self) -> Requirement:

@@ -72,11 +72,14 @@ def _run(policies: Evaluator, case: Case) -> Failure | None:
         verdict.effect == case.effect
         and (case.any_rule or verdict.rule == case.rule)
         and (case.any_policy or verdict.policy == case.policy)
+        and case.rows in (None, verdict.rows)
     ):
         return None
     by = f"rule {verdict.rule or 'none'}"
     if len(policies.policies) > 1 or not case.any_policy:
         by += f" of policy {verdict.policy or 'none'}"
+    if verdict.rows or case.rows is not None:
+        by += f", {_rows(verdict.rows)}"
     return Failure(case, expected, f"{verdict.effect} by {by} ({verdict.reason})")
 
 
@@ -84,7 +87,15 @@ def _expected(case: Case) -> str:
     expected = case.effect
     if not case.any_rule:
         expected += f" by rule {case.rule or 'none'}"
+    if case.rows is not None:
+        expected += f", {_rows(case.rows)}"
     return expected if case.any_policy else f"{expected} of policy {case.policy or 'none'}"
+
+
+def _rows(rows: tuple[int, ...]) -> str:
+    if len(rows) < 2:
+        return f"row {rows[0]}" if rows else "no row"
+    return f"rows {', '.join(map(str, rows))}"
 
 
 def _unusable(policies: Evaluator, case: Case) -> str:

@@ -84,11 +84,14 @@ class Shape:
             return value
         return None
 
-    def choice(self, value: Any, path: str, choices: Collection[str]) -> str | None:
-        """One of ``choices``."""
+    def choice(
+        self, value: Any, path: str, choices: Collection[str], *, hints: Mapping[str, str] | None = None
+    ) -> str | None:
+        """One of ``choices``; ``hints`` is which of them others call by another word."""
         if isinstance(value, str) and value in choices:
             return value
-        self.fault(path, f"must be one of {', '.join(choices)}")
+        meant = (hints or {}).get(value) if isinstance(value, str) else None
+        self.fault(path, f"must be one of {', '.join(choices)}" + (f"; did you mean {meant}?" if meant else ""))
         return None
 
     def boolean(self, value: Any, path: str) -> bool | None:

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from .conditions import Condition, ConditionError, EvaluationError, Surroundings
+from .conditions import Condition, ConditionError, Surroundings
 from .limits import LimitError
 from .operands import NOTHING, looked_at, operands, shown
+from .plain_data import EvaluationError
 from .rules import Policy, Rule
 from .shortcuts import found
-from .verdicts import BLOCK, DEFAULT_RULE
+from .verdicts import ASK, BLOCK, DEFAULT_RULE
 
 
 class Trace:
@@ -62,6 +63,8 @@ class Trace:
             entry["operands"] = self._operands(rule.condition)
         if entry["held"] is True:
             entry["limits"] = [self._limit(policy, rule, limit) for limit in rule.limits]
+        if rule.table is not None and _asks(rule, entry):
+            entry["table"] = rule.table.document(self._surroundings.values)
         return entry
 
     def _operands(self, condition: Condition) -> list[dict[str, Any]]:
@@ -117,4 +120,12 @@ def _entry(policy: Policy, rule: str, effect: str) -> dict[str, Any]:
         "error": None,
         "operands": [],
         "limits": [],
+        "table": None,
     }
+
+
+def _asks(rule: Rule, entry: Mapping[str, Any]) -> bool:
+    """Whether the rule was asked whom to ask: by its own effect, because it failed, or above one of its limits."""
+    if entry["held"] is not True or rule.effect == ASK:
+        return entry["held"] is not False
+    return any(use.get("over", True) or use.get("used") is None for use in entry["limits"])

@@ -28,6 +28,7 @@ class Verdict:
         limits: every limit the verdict depends on: what the intent would add, what is used, whether it has to be
             counted. Where ``usage`` was not passed in, these are the limits whose usage is wanted.
         consulted: name and version of each policy that covers the intent, in order of names.
+        rows: the rows of the rule's table that ask, by their numbers, more than one where it cannot be told which fits.
     """
 
     effect: str
@@ -38,6 +39,7 @@ class Verdict:
     requirement: dict[str, Any] | None = None
     limits: tuple[Use, ...] = ()
     consulted: tuple[tuple[str, int], ...] = ()
+    rows: tuple[int, ...] = ()
     _trace: Callable[[], tuple[Mapping[str, Any], ...]] = field(default=tuple, repr=False, compare=False)
 
     @property
@@ -48,7 +50,7 @@ class Verdict:
         ``held`` (True, False or "error") and ``error``; ``operands``: the condition and its parts, each an
         ``expression`` with its ``value`` or ``error``, or ``skipped`` where it has no value and another part settled
         the matter, long values cut; ``limits``: of the rule that held, as ``Use.document`` gives them, or ``limit``
-        with ``error``.
+        with ``error``; ``table``: of a rule that asks by one, as ``Table.document`` gives it, else None.
 
         It is worked out when first asked for, from the payload, context and agent that were passed to ``evaluate``:
         leave those as they are until then.

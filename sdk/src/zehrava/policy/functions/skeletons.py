@@ -32,6 +32,8 @@ _ESCAPED = re.compile(
     r"|&#(?:x0{0,8}([0-9a-f]{1,6})|0{0,8}([0-9]{1,7}));?|%([2-7][0-9a-f])",
     re.IGNORECASE,
 )
+# What mail writes for spaces that hold together, and for characters that show nothing.
+_NAMED = re.compile(r"&(nbsp|ensp|emsp|thinsp|shy|zwj|zwnj|lrm|rlm|ZeroWidthSpace|NoBreak);")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _LAYOUT = re.compile(r"(?<!\\)\\++[nrtbfv]")
 # Capital I written for l ("kiII", "Iawsuit"), small l written for I ("lnsult"): read as either.
@@ -85,6 +87,8 @@ _PLAIN = _Fold({})
 def readings(text: str) -> Iterator[str]:
     """What a text may be meant to say: escapes undone, hidden letters shown. One text for nearly every text."""
     plain = _ESCAPED.sub(_unescape, text) if "\\" in text or "%" in text or "&#" in text else text
+    if "&" in plain:
+        plain = _NAMED.sub(lambda found: " " if found[1].endswith("sp") else "", plain)
     if _SURROGATE.search(plain):
         plain = plain.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     variants = [plain]

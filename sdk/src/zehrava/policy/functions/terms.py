@@ -17,6 +17,8 @@ MAX_TEXT = 2_000_000
 MAX_TERMS = 100
 MAX_TERM = 100
 MAX_WORK = 400_000
+# Every language has fewer in one text; a text made of more is made to be slow, for each is looked up by itself.
+MAX_DIFFERENT = 8_192
 
 _WORDS = re.compile(rf"(?:[^\W_]|[{re.escape(SIGNS)}])+")
 _EDGE_SIGNS = "@!|+"
@@ -104,16 +106,37 @@ def contains_term(text: Any, terms: Any) -> bool:
         terms: 1 to ``MAX_TERMS`` texts of at most ``MAX_TERM`` characters, each with a letter or digit.
 
     Raises:
-        ValueError: for other arguments, for more than ``MAX_TEXT`` characters, and for a text made to have more near
-            matches than are worth looking at.
+        ValueError: for other arguments, for more than ``MAX_TEXT`` characters or ``MAX_DIFFERENT`` different ones, and
+            for a text made to have more near matches than are worth looking at.
     """
     wanted = _compiled(_listed(terms))
-    budget = _Budget()
+    joined = _joined(text)
+    remembered = _short_readings if len(joined) <= _SHORT else _long_readings
+    readings_of, cost, error = remembered(joined, plain=bool(wanted.plain))
+    if error:
+        raise ValueError(error)
+    budget = _Budget(MAX_WORK - cost)
     return any(
         _stands(reading, term, budget)
-        for reading in _read(_joined(text), budget, plain=bool(wanted.plain))
+        for reading in readings_of
         for term in (wanted.plain if reading.is_plain else wanted.folded)
     )
+
+
+def _all_readings(text: str, *, plain: bool) -> tuple[list[_Reading], int, str]:
+    """The ways to read a text, what it cost to make them, and why there are none where it was too much."""
+    budget = _Budget(MAX_WORK)
+    try:
+        found = list(_read(text, budget, plain=plain))
+    except ValueError as error:
+        return [], 0, str(error)
+    return found, MAX_WORK - budget.left, ""
+
+
+# Rules often look for different terms in the same payload, and a trace looks once more. Of long texts few are kept.
+_SHORT = 120_000
+_short_readings = lru_cache(maxsize=8)(_all_readings)
+_long_readings = lru_cache(maxsize=2)(_all_readings)
 
 
 def check_terms(terms: Any) -> None:
@@ -128,8 +151,8 @@ def check_terms(terms: Any) -> None:
 class _Budget:
     """How much more may be looked at: hostile texts end in an error, not in waiting."""
 
-    def __init__(self) -> None:
-        self.left = MAX_WORK
+    def __init__(self, left: int) -> None:
+        self.left = left
 
     def spend(self, work: int) -> None:
         self.left -= work
@@ -254,9 +277,11 @@ def _read(text: str, budget: _Budget, *, plain: bool) -> Iterator[_Reading]:
     and where there are several signs, each of them in turn as the one that separates; with ``plain`` also without
     look-alikes."""
     for variant in readings(text):
+        if not variant.isascii() and len(set(variant)) > MAX_DIFFERENT:
+            raise ValueError(f"contains_term() reads texts of at most {MAX_DIFFERENT} different characters")
         folded = EDGE.join(skeleton(part) for part in variant.split(EDGE))
         # Look-ups by character are ten times as slow where a text is not ASCII.
-        cost = len(folded) // (250 if folded.isascii() else 25)
+        cost = len(folded) // (250 if folded.isascii() else 15)
         budget.spend(cost)
         if len(folded) > MAX_TEXT:
             raise ValueError(f"contains_term() reads at most {MAX_TEXT} characters")

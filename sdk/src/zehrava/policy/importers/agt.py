@@ -11,15 +11,18 @@ from typing import Any
 from ..strict_yaml import join
 from ..verdicts import ALLOW, ASK, BLOCK
 from .agt_conditions import dids, fields, is_claimed, path_of, translate, unsettled
-from .agt_syntax import Among, Compared, Reading, Value, parse
+from .agt_syntax import FINDS, Among, Compared, Found, Reading, Value, parse
 from .cel import FALSE, TRUE, CannotSay, Cel, both, either
+from .dialects import AGT, refuse_another
 from .draft import Approval, Draft, Drafts
 from .imported import Imported
 from .source import Source, policy_name, prose, quoted, slug
 
-_TOP = ("apiVersion", "name", "scope", "description", "extends", "agent", "agents", "rules", "default_action")
+_TOP = (
+    "apiVersion", "name", "scope", "description", "extends", "agent", "agents", "rules", "default_action", "defaults",
+)  # fmt: skip
 _RULE = (
-    "name", "description", "stage", "condition", "action", "limit", "approvers", "priority", "enabled",
+    "name", "description", "message", "stage", "condition", "action", "limit", "approvers", "priority", "enabled",
 )  # fmt: skip
 _VERSIONS = ("governance.toolkit/v1", "1.0")
 _EFFECTS = {
@@ -49,6 +52,7 @@ def agt(text: str, name: str) -> Imported:
         PolicyError: with line and column, for what is no such document, or a name that is none.
     """
     source = Source(text)
+    refuse_another(source, AGT)
     made = policy_name(source, name)
     rules = Drafts(source)
     _read_top(source, rules, made)
@@ -56,8 +60,7 @@ def agt(text: str, name: str) -> Imported:
     agents = _read_agents(source)
     if agents:
         match["agents"] = agents
-    effects = {"allow": ALLOW, "deny": BLOCK, "require_approval": ASK}
-    default = effects[source.choice(source.data.get("default_action", "deny"), "default_action", effects)]
+    default = _read_default(source, rules)
     passed = False
     listed = [_Rule(source, rules, data, join("rules", index)) for index, data in _in_order(source)]
     names = [name for rule in listed for name in rule.names()]
@@ -95,8 +98,23 @@ def _read_top(source: Source, rules: Drafts, made: str) -> None:
             )
             _hold_back(rules, "the policies that this builds on were not brought along")
         elif key not in _TOP and key not in passing:
-            source.drop(key, "is unknown here; nothing passes without a person")
+            source.drop(key, "is unknown here; nothing is allowed outright until it is removed")
             _hold_back(rules, "a part of the document could not be carried over")
+
+
+def _read_default(source: Source, rules: Drafts) -> str:
+    """What is done where no rule holds: `default_action`, or `action` under `defaults`; deny without either."""
+    effects = {"allow": ALLOW, "deny": BLOCK, "require_approval": ASK, "block": BLOCK, "audit": ALLOW}
+    if source.data.get("defaults") is None:
+        return effects[source.choice(source.data.get("default_action", "deny"), "default_action", effects)]
+    if "default_action" in source.data:
+        raise source.refuse("defaults", "stands beside default_action; keep the one that is meant")
+    defaults = source.mapping(source.data["defaults"], "defaults")
+    for key in defaults:
+        if key != "action":
+            source.drop(join("defaults", key), "is unknown here; nothing is allowed outright until it is removed")
+            _hold_back(rules, "a part of the document could not be carried over")
+    return effects[source.choice(defaults.get("action", "deny"), "defaults.action", effects)]
 
 
 def _hold_back(rules: Drafts, reason: str) -> None:
@@ -184,6 +202,8 @@ class _Rule:
             self.rules.add(whole, self.path)
         if effect == ALLOW and limits:
             self._hold_excess(whole, reading)
+        if _EFFECTS[action] != ALLOW and any(is_claimed(each) for each in fields(reading.expression)):
+            self._hold_unclaimed(whole, reading)
 
     def _is_open(self, reading: Reading) -> bool:
         """Whether the condition reads something that has no place here."""
@@ -196,6 +216,14 @@ class _Rule:
             name = self.rules.id(f"{rule.id}-beyond")
             self.rules.unreadable(Draft(name, ASK, None if wide == TRUE else wide, rule.reason, limits=rule.limits))
 
+    def _hold_unclaimed(self, rule: Draft, reading: Reading) -> None:
+        """What the host would have supplied, an agent can leave out or lie about: nothing behind is allowed."""
+        claimed = {name for name in fields(reading.expression) if is_claimed(name)}
+        wide = translate(reading.expression, sure=False, unsettled=claimed | self.nowhere.keys())
+        if wide not in (rule.when or TRUE, FALSE):
+            name = self.rules.id(f"{rule.id}-unclaimed")
+            self.rules.unreadable(Draft(name, ASK, None if wide == TRUE else wide, rule.reason, rule.approval))
+
     def _counts(self) -> bool:
         """Whether the rule is about what an agent proposes, and switched on."""
         if not self.source.boolean(self.data.get("enabled", True), f"{self.path}.enabled"):
@@ -207,8 +235,9 @@ class _Rule:
         return stage == "pre_tool"
 
     def _reason(self, action: str) -> str:
-        description = self.data.get("description")
-        text = "" if description is None else prose(self.source.text(description, f"{self.path}.description"), most=480)
+        key = "description" if self.data.get("description") is not None else "message"
+        said = self.data.get(key)
+        text = "" if said is None else prose(self.source.text(said, f"{self.path}.{key}"), most=480)
         if action not in ("warn", "log"):
             return text
         self.source.note(f"{self.path}.action", f"{action} lets pass; here too, and the reason says it")
@@ -294,6 +323,9 @@ class _Rule:
         for name in sorted(self.names()):
             if name in self.nowhere:
                 self.source.drop(path, f"{name} {self.nowhere[name]}; where a condition asks for it, {counted}")
+            elif is_claimed(name) and _EFFECTS[self.action] != ALLOW:
+                reason = "is what the agent says here, and not the host: behind this rule nothing is allowed outright"
+                self.source.drop(path, f"{name} {reason}")
             elif name in dids(reading.expression):
                 self.source.drop(path, f"no agent is known by its DID here; where {name} is one, {counted}")
 
@@ -351,6 +383,8 @@ def _structured(source: Source, condition: dict[str, Any], path: str) -> Reading
     if operator in ("in", "not_in"):
         values = tuple(_scalar(each) for each in source.items(value, f"{path}.value"))
         return Reading(Among(name, values, operator == "not_in"))
+    if operator in FINDS:
+        return Reading(Found(name, operator, source.text(value, f"{path}.value", most=500)))
     if operator not in _OPERATORS:
         raise CannotSay(f"the operator {quoted(operator)} has no equal here")
     bound = _scalar(value)

@@ -9,8 +9,25 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from .agt_syntax import All, Always, Among, Compared, Expression, Not, Some, Truth, Value
-from .cel import FALSE, TRUE, Cel, Path, amount_of, both, compare, either, literal, negate, none_of, one_of
+from .agt_syntax import All, Always, Among, Compared, Expression, Found, Not, Some, Truth, Value
+from .cel import (
+    FALSE,
+    TRUE,
+    Cel,
+    Path,
+    amount_of,
+    both,
+    compare,
+    contains,
+    either,
+    is_kind,
+    literal,
+    matches,
+    negate,
+    none_of,
+    one_of,
+)
+from .patterns import PYTHON, rewrite
 
 # Of several fields in one document that are found in the same place, the first listed is meant by it.
 _ACTION = ("tool_name", "tool.name", "tool", "action.name", "action", "action.type", "action_type")
@@ -22,6 +39,9 @@ _WHO = frozenset(
     {"agent", "user", "identity", "principal", "caller", "actor", "session", "auth", "trust", "trust_score"}
 )
 _NOWHERE = frozenset({"agent.did", "agent_did"})
+# The toolkit parses these out of the statement or the request before it looks at any rule, over whatever was sent.
+_PARSED = ("sql", "k8s")
+_SENT = frozenset({"sql.query", "k8s.method", "k8s.path"})
 _PAYLOAD = (
     "args", "arguments", "parameters", "params", "payload", "tool_args", "tool_input", "tool.args", "tool.arguments",
     "tool.input", "tool.parameters", "action.args", "action.arguments", "action.params", "action.parameters",
@@ -69,6 +89,8 @@ def unsettled(names: Iterable[str]) -> dict[str, str]:
     for name in sorted(set(names)):
         if name in _NOWHERE:
             why[name] = "has no equal here"
+        elif name.split(".")[0] in _PARSED and name not in _SENT:
+            why[name] = "is what the toolkit finds in the statement itself, which nobody does here"
         else:
             placed.setdefault(path_of(name), []).append(name)
     for path, alike in placed.items():
@@ -103,10 +125,14 @@ def translate(expression: Expression, *, sure: bool, unsettled: Collection[str] 
     Raises:
         CannotSay: for numbers that are no amounts.
     """
+
+    def translated(part: Expression) -> Cel:
+        return translate(part, sure=sure, unsettled=unsettled)
+
     if isinstance(expression, Some):
-        return either(*(translate(part, sure=sure, unsettled=unsettled) for part in expression.parts))
+        return either(*(translated(part) for part in expression.parts))
     if isinstance(expression, All):
-        parts = [translate(part, sure=sure, unsettled=unsettled) for part in expression.parts]
+        parts = [translated(part) for part in expression.parts]
         return FALSE if FALSE in parts else both(*parts) or TRUE
     if isinstance(expression, Not):
         return negate(translate(expression.part, sure=not sure, unsettled=unsettled))
@@ -115,8 +141,20 @@ def translate(expression: Expression, *, sure: bool, unsettled: Collection[str] 
     path = path_of(expression.field)
     if expression.field in unsettled or (path == _NAME and _decentral(expression)):
         return FALSE if sure else TRUE
+    held = _said_of(path, expression, sure)
+    if sure:
+        return held
+    if path.root == "payload" and expression.field == f"{path.keys[0] if len(path.keys) == 1 else ''}.value":
+        # A member of that name, where the argument is a mapping all the same.
+        held = either(held, _said_of(Path("payload", (*path.keys, "value")), expression, sure))
+    return held
+
+
+def _said_of(path: Path, expression: Compared | Among | Found | Truth, sure: bool) -> Cel:
     if isinstance(expression, Truth):
         return _truth(path, sure)
+    if isinstance(expression, Found):
+        return _found(path, expression, sure)
     if isinstance(expression, Among):
         return _among(path, expression.values, expression.negated, sure)
     if expression.operator in ("==", "!="):
@@ -127,7 +165,7 @@ def translate(expression: Expression, *, sure: bool, unsettled: Collection[str] 
 _NAME = Path("agent", ("name",))
 
 
-def _decentral(expression: Compared | Among | Truth) -> bool:
+def _decentral(expression: Compared | Among | Found | Truth) -> bool:
     """Whether an agent is named by a DID, which nobody has here."""
     if isinstance(expression, Truth):
         return False
@@ -150,6 +188,18 @@ def _truth(path: Path, sure: bool) -> Cel:
     if path.root in ("intent", "agent"):
         return TRUE  # these are texts that are never empty
     held = compare(path.value, "==", literal(True)) if sure else none_of(path.value, [False, None, 0, ""])
+    return both(path.present, held) or TRUE
+
+
+def _found(path: Path, expression: Found, sure: bool) -> Cel:
+    """Whether something is in a text; in what is no text it may be, in the way in which the toolkit wrote it out."""
+    if expression.how == "contains":
+        held = contains(path.value, expression.value)
+    else:
+        held = matches(path.value, rewrite(expression.value, PYTHON, sure=sure))
+    if path.root not in ("intent", "agent"):
+        text = is_kind(path.value, "string", negated=not sure)
+        held = (both(text, held) or TRUE) if sure else either(text, held)
     return both(path.present, held) or TRUE
 
 

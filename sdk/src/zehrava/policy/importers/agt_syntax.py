@@ -77,13 +77,22 @@ class Among(NamedTuple):
     negated: bool
 
 
+class Found(NamedTuple):
+    """A text that has another in it (``contains``), or something that a regular expression describes (``matches``)."""
+
+    field: str
+    how: str
+    value: str
+
+
 class Truth(NamedTuple):
     """A field on its own."""
 
     field: str
 
 
-Expression = Some | All | Not | Always | Compared | Among | Truth
+Expression = Some | All | Not | Always | Compared | Among | Found | Truth
+FINDS = ("contains", "matches")
 
 
 _FIELD = re.compile(r"\w+(?:\.\w+)*")
@@ -274,12 +283,22 @@ class _Parser:
                 raise CannotSay("`not` behind a field belongs to `in`")
         if self._accept("in"):
             return Among(token.text, self._list(), negated)
+        if self._peek().kind == "name" and self._peek().text in FINDS:
+            return self._found(token.text)
         operator = self._accept(*_FLIPPED)
         if not operator:
             return Truth(token.text)
         if not self._is_value(self._peek()):
             raise CannotSay("two fields cannot be compared")
         return self._compared(token.text, operator, self._value())
+
+    def _found(self, name: str) -> Expression:
+        how = self._peek().text
+        self.at += 1
+        self.silent.append(f"`{how}`")
+        if self._peek().kind != "string":
+            raise CannotSay(f"`{how}` needs a text in quotes behind it")
+        return Found(name, how, str(self._value()))
 
     def _constant_first(self) -> Expression:
         constant = self._peek()

@@ -176,7 +176,8 @@ class Drafts:
         try:
             parse_policy(text)
         except PolicyError as error:
-            raise self.source.refuse("", f"cannot be carried over: {error.path or 'it'} {error.reason}") from None
+            where = f"{error.path}: " if error.path else ""
+            raise self.source.refuse("", f"cannot be carried over: {where}{error.reason}") from None
         return Imported(text, tuple(self.source.dropped), tuple(self.source.notes))
 
 

@@ -18,6 +18,7 @@ from zehrava import durations
 from ..strict_yaml import join
 from ..verdicts import ALLOW, ASK, BLOCK
 from .cel import FALSE, Cel, Path, both, choose, compare, either, fits, is_kind, literal, matches, negate, none_of
+from .dialects import GATE, refuse_another
 from .draft import Approval, Draft, Drafts
 from .gate_fields import field_rule
 from .gate_terms import term_rules
@@ -40,7 +41,11 @@ _HARMLESS = {
     "name": "is only a title; the policy keeps its own name",
     "approval_channel": "is not carried over; where people are told is set in the portal, not in a policy",
 }
-
+# Keys of Gate's own examples whose value asks for nothing that is not so here anyway.
+_MEANS_NOTHING = {
+    "delivery": ("one_time_only", "is left out: here nothing runs more than once"),
+    "block_if_pii": (False, "asks for nothing and is left out"),
+}
 
 _Limits = tuple[dict[str, Any], ...]
 
@@ -56,6 +61,7 @@ def gate(text: str, name: str) -> Imported:
         PolicyError: with line and column, for what is no such document, or a name that is none.
     """
     source = Source(text)
+    refuse_another(source, GATE)
     made = policy_name(source, name)
     _check_id(source, name)
     reader = _Gate(source)
@@ -149,6 +155,8 @@ class _Gate:
         for key in data:
             if key in _HARMLESS:
                 self.source.drop(join(path, key), _HARMLESS[key])
+            elif key in _MEANS_NOTHING and data[key] == _MEANS_NOTHING[key][0]:
+                self.source.note(join(path, key), _MEANS_NOTHING[key][1])
             elif key not in known and key not in passing:
                 self._hold_back(join(path, key), "is unknown to Gate as we know it; nothing passes without a person")
 
@@ -216,7 +224,13 @@ class _Gate:
         listed = self.data.get("allowed_types")
         if listed is None:
             return
-        types = [each.lower() for each in self.source.texts(listed, "allowed_types", most=20)]
+        types = []
+        for each in self.source.texts(listed, "allowed_types", most=20):
+            if each != each.lower():
+                # Gate put the extension of the file in small letters, and not the list.
+                self.source.note("allowed_types", f"{quoted(each)} matched no file in Gate, and is left out")
+                continue
+            types.append(each)
         for each in types:
             if not each.isascii() or not each.isalnum():
                 raise self.source.refuse(

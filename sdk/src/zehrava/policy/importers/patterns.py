@@ -13,6 +13,7 @@ from .cel import CannotSay, Cel, Path, call, compare, literal, matches
 
 JAVASCRIPT = "JavaScript"
 GO = "Go"
+PYTHON = "Python"
 
 MAX_DEPTH = 20
 
@@ -25,11 +26,16 @@ _SPACE = {
     JAVASCRIPT: "\\t-\\r\\x20\\u00A0\\u1680\\u2000-\\u200A\\u2028\\u2029\\u202F\\u205F\\u3000\\uFEFF",
     GO: "\\t\\n\\f\\r\\x20",
 }
+# Python's sets hold at least these characters, and at most those.
+_PYTHON_LEAST = {"d": _DIGIT, "w": _WORD, "s": "\\t-\\r\\x20"}
+_PYTHON_MOST = {"d": "\\d", "w": "\\w\\p{N}", "s": "\\s\\x1C-\\x1F"}
+_LETTERS_I = "iI\u0131\u0130"  # one letter to Python where case is folded
 _NEWLINES = "\\n\\r\\u2028\\u2029"
 _BEYOND = "\\U00010000-\\U0010FFFF"
 _FLAGS = re.compile(r"\(\?([ims]+)\)")
 _NAMED = re.compile(r"\(\?P?<([A-Za-z_][A-Za-z0-9_]*)>", re.ASCII)
 _REPEAT = re.compile(r"\{([0-9]{1,4})(?:(,)([0-9]{1,4})?)?\}", re.ASCII)
+_UP_TO = re.compile(r"\{,([0-9]{0,4})\}", re.ASCII)
 _HEX = re.compile(r"x([0-9A-Fa-f]{2})|u([0-9A-Fa-f]{4})|x\{([0-9A-Fa-f]{1,6})\}", re.ASCII)
 
 
@@ -41,34 +47,39 @@ class _Atom(NamedTuple):
     repeats: bool = True
 
 
-def rewrite(pattern: str, dialect: str) -> str:
+def rewrite(pattern: str, dialect: str, *, sure: bool = True) -> str:
     """The pattern for our engine.
 
     Args:
-        dialect: ``JAVASCRIPT`` (without flags) or ``GO`` (RE2).
+        dialect: ``JAVASCRIPT`` (without flags), ``GO`` (RE2) or ``PYTHON`` (of texts).
+        sure: where the engines tell letters of the world apart differently, find no more than the other did; else no
+            less. Only Python's patterns need it.
 
     Raises:
         CannotSay: for what has no equal: look-around, references, classes by property …
     """
-    return _Rewriter(pattern, dialect).rewrite()
+    return _Rewriter(pattern, dialect, sure).rewrite()
 
 
 class _Rewriter:
     """Recursive descent over one pattern, bounded in depth."""
 
-    def __init__(self, pattern: str, dialect: str) -> None:
+    def __init__(self, pattern: str, dialect: str, sure: bool = True) -> None:
         self.pattern = pattern
         self.dialect = dialect
+        self.sure = sure
         self.at = 0
         self.depth = 0
         self.folds = False
+        self.lines = False
 
     def rewrite(self) -> str:
         prefix = ""
-        flags = _FLAGS.match(self.pattern) if self.dialect == GO else None
+        flags = _FLAGS.match(self.pattern) if self.dialect in (GO, PYTHON) else None
         if flags:
             prefix = flags.group()
             self.folds = "i" in flags[1]
+            self.lines = "m" in flags[1]
             self.at = flags.end()
         body = self._alternatives()
         if self.at < len(self.pattern):
@@ -94,6 +105,10 @@ class _Rewriter:
     def _repeated(self, atom: _Atom) -> str:
         sign = self._next()
         found = _REPEAT.match(self.pattern, self.at) if sign == "{" else None
+        if self.dialect == PYTHON and (up_to := _UP_TO.match(self.pattern, self.at)):
+            # From none on: to the other dialects this is plain text.
+            self.pattern = f"{self.pattern[: self.at]}{{0,{up_to[1]}}}{self.pattern[up_to.end() :]}"
+            found = _REPEAT.match(self.pattern, self.at)
         if sign not in ("*", "+", "?") and not found:
             return atom.narrow or atom.text
         if not atom.repeats:
@@ -117,6 +132,8 @@ class _Rewriter:
         if character == "\\":
             return self._escape()
         self.at += 1
+        if character == "$" and self.dialect == PYTHON and not self.lines:
+            return _Atom("(?:\\n?$)", repeats=False)  # also before a line end that is the last character
         if character in "^$":
             return _Atom(character, repeats=False)
         if character == ".":
@@ -127,7 +144,7 @@ class _Rewriter:
 
     def _wide(self, opened: str) -> _Atom:
         """What also matches characters that JavaScript counts twice: unless it is repeated at will, leave those out."""
-        if self.dialect == GO:
+        if self.dialect != JAVASCRIPT:
             return _Atom(opened + "]")
         return _Atom(opened + "]", opened + _BEYOND + "]")
 
@@ -160,16 +177,28 @@ class _Rewriter:
             return _Atom(f"[{self._set(character)}]")
         if character in ("D", "W", "S"):
             self.at += 2
-            return self._wide("[^" + self._set(character.lower()))
+            return self._wide("[^" + self._set(character.lower(), negated=True))
         if character == "b":
             self.at += 2
-            return _Atom("(?-u:\\b)", repeats=False)
+            return _Atom(self._boundary(), repeats=False)
         if self.dialect == GO and character in ("A", "z"):
             self.at += 2
             return _Atom("\\" + character, repeats=False)
+        if self.dialect == PYTHON and character in ("A", "Z"):
+            self.at += 2
+            return _Atom("\\" + character.replace("Z", "z"), repeats=False)
         return _Atom(self._literal(self._escaped()))
 
-    def _set(self, letter: str) -> str:
+    def _boundary(self) -> str:
+        if self.dialect != PYTHON:
+            return "(?-u:\\b)"
+        if self.sure:
+            raise CannotSay("\\b is told apart differently beside numerals such as a superscript")
+        return "(?:\\b|(?-u:\\b))"
+
+    def _set(self, letter: str, *, negated: bool = False) -> str:
+        if self.dialect == PYTHON:
+            return (_PYTHON_LEAST if self.sure != negated else _PYTHON_MOST)[letter]
         if self.folds and letter == "w":
             raise CannotSay("\\w together with (?i) means something else in the two engines")
         return {"d": _DIGIT, "w": _WORD, "s": _SPACE[self.dialect]}[letter]
@@ -196,6 +225,8 @@ class _Rewriter:
     def _literal(self, character: str, meta: frozenset[str] = _META) -> str:
         if ord(character) > 0xFFFF and self.dialect == JAVASCRIPT:
             raise CannotSay("a character beyond U+FFFF counts twice in JavaScript")
+        if self.dialect == PYTHON and self.folds and not self.sure and character in _LETTERS_I:
+            return _LETTERS_I if meta is _META_IN_CLASS else f"[{_LETTERS_I}]"
         if character in meta:
             return "\\" + character
         if character.isprintable():
@@ -212,7 +243,7 @@ class _Rewriter:
         while self._next() != "]":
             if not self._next():
                 raise CannotSay("a class is never closed in the pattern")
-            parts.append(self._member())
+            parts.append(self._member(negated))
         self.at += 1
         text = "".join(part.text for part in parts)
         if negated:
@@ -220,7 +251,7 @@ class _Rewriter:
         narrow = "".join(part.narrow or part.text for part in parts)
         return _Atom(f"[{text}]", f"[{narrow}]")
 
-    def _member(self) -> _Atom:
+    def _member(self, within_negated: bool) -> _Atom:
         """One character, set or range of a class."""
         if self.pattern.startswith("[:", self.at):
             raise CannotSay("a named class has no equal here")
@@ -229,7 +260,7 @@ class _Rewriter:
             self.at += 2
             if self._next() == "-" and self.pattern[self.at + 1 : self.at + 2] != "]":
                 raise CannotSay("a range from a set means something else in every engine")
-            inner = self._set(following.lower())
+            inner = self._set(following.lower(), negated=following.isupper() != within_negated)
             return _Atom(inner) if following.islower() else self._wide("[^" + inner)
         first = self._single()
         if self._next() != "-" or self.pattern[self.at + 1 : self.at + 2] in ("]", ""):

@@ -12,6 +12,7 @@ from typing import Any
 from ..strict_yaml import join
 from ..verdicts import ALLOW, ASK, BLOCK
 from .cel import CannotSay, Cel, Path, both, either, fits, one_of
+from .dialects import REBUNO, refuse_another
 from .draft import Approval, Draft, Drafts
 from .imported import Imported
 from .patterns import glob_test
@@ -47,6 +48,7 @@ def rebuno(text: str, name: str) -> Imported:
         PolicyError: with line and column, for what is no such document, or a name that is none.
     """
     source = Source(text)
+    refuse_another(source, REBUNO)
     made = policy_name(source, name)
     rules = Drafts(source)
     _read_unknown(source, rules, source.data, "", _TOP)
@@ -73,7 +75,7 @@ def _read_unknown(source: Source, rules: Drafts, data: dict[str, Any], path: str
         if key in _HARMLESS:
             source.drop(join(path, key), _HARMLESS[key])
         elif key not in known and key not in passing:
-            source.drop(join(path, key), "is unknown here; nothing passes without a person")
+            source.drop(join(path, key), "is unknown here; nothing is allowed outright until it is removed")
             rules.unreadable(
                 Draft(rules.id("held-back"), ASK, reason="a part of the document could not be carried over")
             )

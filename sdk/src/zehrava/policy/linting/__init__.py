@@ -8,7 +8,7 @@ from zehrava.action_types import ActionType
 
 from ..rules import Policy
 from ..strict_yaml import read
-from . import documents
+from . import documents, tables
 from .documents import Groups
 from .findings import NOTE, WARNING, Finding
 from .reach import Said, check, views_of
@@ -40,8 +40,8 @@ def lint(
     findings: list[Finding] = []
     for policy in policies:
         findings.extend(_placed(policy, _about(policy, types, groups))[:MOST_FINDINGS])
-    for action in documents.nowhere_matched(policies, types):
-        message = f"no policy matches {action}: what the site says by default applies"
+    if left := documents.nowhere_matched(policies, types):
+        message = f"no policy here matches {', '.join(left)}: what others say applies, or the site's default"
         findings.append(Finding("", "", 1, 1, NOTE, "no-policy", message))
     return findings
 
@@ -55,8 +55,10 @@ def _about(policy: Policy, types: Mapping[str, ActionType], groups: Groups | Non
     yield from check(policy, views, worlds, all_known=all_known)
     yield from documents.check_match(policy, types)
     yield from documents.check_trust(policy, covered)
-    yield from documents.check_limits(policy, worlds)
+    yield from documents.check_limits(policy, worlds, covered)
     yield from documents.check_reasons(policy, worlds)
+    yield from tables.check_tables(policy, worlds, covered)
+    yield from tables.check_clock(policy)
     if groups is not None:
         yield from documents.check_seats(policy, groups)
     yield from check_missing(policy, [view.node for view in views], worlds)

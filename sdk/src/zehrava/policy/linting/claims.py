@@ -15,7 +15,7 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
-from ..conditions import Condition, ConditionError, EvaluationError, Reads
+from ..conditions import Condition, ConditionError, Reads
 from ..expressions import (
     Binary,
     Call,
@@ -34,6 +34,7 @@ from ..expressions import (
 )  # fmt: skip
 from ..functions import amount
 from ..functions.times import DAYS
+from ..plain_data import EvaluationError
 from .values import NOTHING, Span, Values, all_but, kind_of, of_kinds, points
 
 MOST_WAYS = 48

@@ -76,7 +76,7 @@ def _check_unproven(path: str, members: set[str], types: list[ActionType]) -> It
         names = ", ".join(f"intent.{member}" for member in claimed)
         yield path, NOTE, "trusts-claims", f"allows by {names}, which is what the agent says"
     for member in sorted(members & _DERIVED):
-        without = [each.name for each in types if not _derives(each, member)]
+        without = [each.name for each in types if not derives(each, member)]
         if without:
             message = (
                 f"allows by intent.{member}, which is what the agent says: {', '.join(without[:5])} does not derive it"
@@ -84,20 +84,28 @@ def _check_unproven(path: str, members: set[str], types: list[ActionType]) -> It
             yield path, NOTE, "trusts-claims", message
 
 
-def _derives(action_type: ActionType, member: str) -> bool:
+def derives(action_type: ActionType, member: str) -> bool:
+    """Whether an action type works this member of an intent out itself."""
     return member in action_type.derive(None).names
 
 
-def check_limits(policy: Policy, worlds: list[World]) -> Iterator[Said]:
-    """Limits that count for ever, or that can never be worked out."""
+def check_limits(policy: Policy, worlds: list[World], types: list[ActionType]) -> Iterator[Said]:
+    """Limits that count for ever, that can never be worked out, or that another spelling of the target gets past."""
+    said_by_agents = [each.name for each in types if not derives(each, "target")]
     for index, rule in enumerate(policy.rules):
         for limit in rule.limits:
             path = f"rules[{index}].limits[{limit.index}]"
             if limit.window is None:
                 message = "has no window: what is used is never free again; write window: 1d, or the like"
                 yield path, WARNING, "no-window", message
+            if said_by_agents and {"target", "intent.target"} & set(limit.per):
+                message = (
+                    "counts by the target as the agent spells it, and another spelling counts apart: "
+                    f"{', '.join(said_by_agents[:5])} does not derive it"
+                )
+                yield f"{path}.per", NOTE, "counts-apart", message
             for measured in (limit.measure, *limit.per):
-                why = _nowhere(measured, worlds)
+                why = nowhere(measured, worlds)
                 if why:
                     yield path, WARNING, "never-counts", f"can never be worked out: {why}"
 
@@ -106,12 +114,12 @@ def check_reasons(policy: Policy, worlds: list[World]) -> Iterator[Said]:
     """Reasons that refer to what is never there."""
     for index, rule in enumerate(policy.rules):
         for part in rule.reason.parts if rule.reason else ():
-            why = _nowhere(".".join(part), worlds) if isinstance(part, tuple) else ""
+            why = nowhere(".".join(part), worlds) if isinstance(part, tuple) else ""
             if why:
                 yield f"rules[{index}].reason", NOTE, "shows-nothing", f"shows ? for what is never there: {why}"
 
 
-def _nowhere(path: str, worlds: list[World]) -> str:
+def nowhere(path: str, worlds: list[World]) -> str:
     """Why there is nothing at a path in any of these worlds, or ""."""
     steps: Steps = parse_path(path, _ROOTS) or ()
     if len(steps) < 2 or not worlds or any(str(step).isdigit() for step in steps):
@@ -123,16 +131,24 @@ def _nowhere(path: str, worlds: list[World]) -> str:
 def check_seats(policy: Policy, groups: Groups) -> Iterator[Said]:
     """Requirements that nobody can meet."""
     for index, rule in enumerate(policy.rules):
-        if rule.requirement is not None:
-            for message in dict.fromkeys(_unmet(rule.requirement, groups)):
-                yield _approval_path(index, rule), WARNING, "requirement-too-big", message
+        for path, requirement, when in _asked(index, rule):
+            for message in dict.fromkeys(_unmet(requirement, groups)):
+                yield path, WARNING, "requirement-too-big", f"{when}{message}"
     if policy.default == ASK and all(rule.condition for rule in policy.rules):
         for message in dict.fromkeys(_unmet(policy.ask, groups)):
             yield "default", WARNING, "requirement-too-big", message
 
 
-def _approval_path(index: int, rule: Rule) -> str:
-    return f"rules[{index}].approval"
+def _asked(index: int, rule: Rule) -> Iterator[tuple[str, Requirement, str]]:
+    """What a rule may require, each with its place and when it does; all rows of a table at once come last."""
+    path = f"rules[{index}].approval"
+    if rule.table is None:
+        if rule.requirement is not None:
+            yield path, rule.requirement, ""
+        return
+    for place, row in enumerate(rule.table.rows):
+        yield f"{path}.table.rows[{place}]", row.requirement, ""
+    yield f"{path}.table", rule.table.most, "where it cannot be told which row fits: "
 
 
 def _unmet(requirement: Requirement, groups: Groups) -> Iterator[str]:

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from ..expressions import Has, Logical, Node, Ternary, Unary, parse
+from ..expressions import Call, Has, Logical, Node, Ternary, Unary, parse
 from ..rules import Policy, Rule
 from ..verdicts import BLOCK
-from .claims import Way, constant, ways
+from .claims import Way, constant, needed, steps, ways
 from .findings import NOTE, WARNING
 from .worlds import Conflict, State, World
 
 _MOST_STATES = 24
 # Rules times action types that are looked at; beyond, nothing is said about schemas.
 _MOST_WORK = 5_000
+_MOST_NAMED = 5
+_ALWAYS_ANSWERS = frozenset({"type"})
 
 
 @dataclass(slots=True)
@@ -39,12 +41,14 @@ class Outcome:
     Attributes:
         typo: it reads what does not exist.
         behind: the index of the rule behind which nothing is reached, where that is what is wrong.
+        unless_failing: it is reached where a rule above fails, which then asks whom this one asks too.
     """
 
     code: str
     message: str
     typo: bool = False
     behind: int | None = None
+    unless_failing: bool = False
 
 
 Said = tuple[str, str, str, str]
@@ -87,8 +91,11 @@ def check(policy: Policy, views: list[View], typed: list[World], *, all_known: b
             continue
         in_types = [found for outcomes_of in by_type if (found := outcomes_of[view.index])]
         if typed and len(in_types) == len(typed):
-            level = WARNING if all_known and (in_types[0].typo or view.rule.effect != BLOCK) else NOTE
-            yield from hidden.or_said(view, level, in_types[0], _by_schema(in_types[0].message, typed))
+            if all_known:
+                level = WARNING if in_types[0].typo or view.rule.effect != BLOCK else NOTE
+                yield from hidden.or_said(view, level, in_types[0], _by_schema(in_types[0].message, typed))
+            else:
+                yield from hidden.or_said(view, NOTE, in_types[0], _so_far(in_types[0], typed), known=True)
         else:
             yield from _parts(view, base, typed, all_known=all_known)
         if view.node is not None and _conflict(base, view.false):
@@ -103,21 +110,28 @@ class _Hidden:
 
     def __init__(self, views: list[View]) -> None:
         self.views = views
-        self.found: dict[tuple[int, str], list[tuple[View, str]]] = {}
+        self.found: dict[tuple[int, str, bool, bool], list[tuple[View, str]]] = {}
 
-    def or_said(self, view: View, level: str, outcome: Outcome, message: str) -> Iterator[Said]:
-        """Keep a rule that another hides; say what else is wrong with one at once."""
+    def or_said(self, view: View, level: str, outcome: Outcome, message: str, *, known: bool = False) -> Iterator[Said]:
+        """Keep a rule that another hides; say what else is wrong with one at once.
+
+        `known`: it is so of the registered actions, and the policy matches others besides.
+        """
         if outcome.behind is None:
             yield view.path, level, outcome.code, message
         else:
-            self.found.setdefault((outcome.behind, message), []).append((view, level))
+            key = (outcome.behind, message, known, outcome.unless_failing)
+            self.found.setdefault(key, []).append((view, level))
 
     def said(self) -> Iterator[Said]:
-        for (behind, why), hidden in self.found.items():
+        for (behind, why, known, failing), hidden in self.found.items():
             others = len(hidden) - 1
             more = f" and {others} {'rule' if others == 1 else 'rules'} after it are" if others else " is"
             level = WARNING if any(each == WARNING for _, each in hidden) else NOTE
-            text = f"rule {hidden[0][0].rule.id!r}{more} never reached: {why}"
+            never = "reached by no registered action" if known else "never reached"
+            if failing:
+                never += ", unless a rule up to this one fails"
+            text = f"rule {hidden[0][0].rule.id!r}{more} {never}: {why}"
             yield self.views[behind].path, level, "unreachable", text
 
 
@@ -125,8 +139,22 @@ def _by_schema(message: str, typed: list[World]) -> str:
     """Say that this is so by the schema, where the message does not."""
     if "schema of" in message:
         return message
+    return f"{message}, for payloads that fit the schema of {_named(typed)}"
+
+
+def _so_far(outcome: Outcome, typed: list[World]) -> str:
+    """Say that this is so of the registered actions alone: agents may propose others that the policy matches."""
+    others = "an action that nobody registered may get further"
+    if outcome.behind is not None:
+        return f"{outcome.message} about {_named(typed)}; {others}"
+    first = _named(typed[:1])
+    return f"of no registered action is this so ({first}, for one: {outcome.message}); {others}"
+
+
+def _named(typed: list[World]) -> str:
     names = [world.action_type.name for world in typed if world.action_type]
-    return f"{message}, for payloads that fit the schema of {', '.join(names[:5])}"
+    more = len(names) - _MOST_NAMED
+    return ", ".join(names[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _default(policy: Policy, closed: str) -> tuple[str, str, str]:
@@ -141,7 +169,7 @@ def _examine(views: list[View], world: World) -> tuple[list[Outcome | None], str
     for view in views:
         outcome = None
         if reached.closed:
-            outcome = Outcome("unreachable", reached.here, behind=reached.behind)
+            outcome = Outcome("unreachable", reached.here, behind=reached.behind, unless_failing=reached.may_fail)
         elif view.node is not None:
             outcome = _never(view, world) or _shadowed(view, views, reached, world)
         outcomes.append(outcome)
@@ -158,11 +186,14 @@ class _Reached:
         self.closed = ""  # why nothing comes further
         self.here = ""  # the same, said at the rule behind which nothing comes
         self.behind: int | None = None
+        self.may_fail = False  # whether a rule up to here may give no answer
 
     def passes(self, view: View) -> None:
         """Go on behind ``view``: its condition is false."""
         if self.closed:
             return
+        # One that blocks decides by failing, too.
+        self.may_fail = self.may_fail or (view.rule.effect != BLOCK and _may_fail(view, self.world))
         if len(self.states) * len(view.false) <= _MOST_STATES:
             states = []
             for state in self.states:
@@ -197,7 +228,20 @@ def _never(view: View, world: World) -> Outcome | None:
     if _conflict(world, view.false):
         message = f"the condition always fails, so the rule always {_fails(view)}: {conflict.text}"
         return Outcome("never-answers", message, typo)
-    return Outcome("never-holds", f"the condition can never hold: {conflict.text}", typo)
+    but = f"; where it fails, the rule still {_fails(view)}" if _may_fail(view, world) else ""
+    return Outcome("never-holds", f"the condition can never hold: {conflict.text}{but}", typo)
+
+
+def _may_fail(view: View, world: World) -> bool:
+    """Whether a condition may give no answer: it reads what may be missing, or calls what does not take everything."""
+    if view.node is None:
+        return False
+    nodes = list(view.node.walk())
+    if any(isinstance(node, Call) and node.name not in _ALWAYS_ANSWERS for node in nodes):
+        return True
+    paths = [path for node in nodes if (path := steps(node)) is not None]
+    whole = [path for path in paths if not any(path == other[: len(path)] and path != other for other in paths)]
+    return any(path[0] != "agent" and len(path) > 1 and not world.required(path) for path in whole)
 
 
 def _fails(view: View) -> str:
@@ -221,8 +265,9 @@ def _shadowed(view: View, views: list[View], reached: _Reached, world: World) ->
         for other in views[: view.index]:
             conflict = _together(view, other, world)
             if conflict:
-                return Outcome("shadowed", _shadow_text(other, conflict))
-        return Outcome("shadowed", "wherever the condition holds, one of the rules above has decided already")
+                return Outcome("shadowed", _shadow_text(other, conflict, world))
+        failing = " or failed" if reached.may_fail else ""
+        return Outcome("shadowed", f"wherever the condition holds, one of the rules above has decided{failing} already")
     return None
 
 
@@ -241,13 +286,14 @@ def _together(view: View, other: View, world: World) -> Conflict | None:
     return conflict
 
 
-def _shadow_text(other: View, conflict: Conflict) -> str:
+def _shadow_text(other: View, conflict: Conflict, world: World) -> str:
     rule = f"rule {other.rule.id!r} above"
     missing = next((claim.lacks for claim in conflict.claims if claim.lacks), None)
-    if missing:
+    if missing and other.node is not None and missing in needed(other.node):
         name = ".".join(str(step) for step in missing)
         return f"wherever the condition holds, {rule} has failed already and {_fails(other)}: it reads {name}"
-    return f"wherever the condition holds, {rule} has decided already ({other.rule.effect})"
+    failing = " or failed" if other.rule.effect != BLOCK and _may_fail(other, world) else ""
+    return f"wherever the condition holds, {rule} has decided{failing} already ({other.rule.effect})"
 
 
 def _parts(view: View, base: World, typed: list[World], *, all_known: bool) -> Iterator[Said]:
@@ -261,13 +307,14 @@ def _parts(view: View, base: World, typed: list[World], *, all_known: bool) -> I
                 yield view.path, WARNING, "never-holds", f"`{part.source}` can never hold: {conflict.text}"
     for atom in _atoms(view.node):
         conflict = _silent(atom, base)
-        level = WARNING
+        level, whom = WARNING, ""
         if conflict is None and typed:
             conflicts = [_silent(atom, world) for world in typed]
             conflict = conflicts[0] if all(conflicts) else None
-            level = WARNING if all_known else NOTE
+            if not all_known:
+                level, whom = NOTE, " for a registered action"
         if conflict:
-            yield view.path, level, "never-answers", f"`{atom.source}` never has an answer: {conflict.text}"
+            yield view.path, level, "never-answers", f"`{atom.source}` never has an answer{whom}: {conflict.text}"
 
 
 def _silent(atom: Node, world: World) -> Conflict | None:

@@ -8,17 +8,21 @@ from typing import Any
 
 from zehrava.action_types import ActionType
 
-from ..conditions import Condition, ConditionError, EvaluationError, Reads
+from ..conditions import Condition, ConditionError, Reads
 from ..expressions import Path
 from ..globs import compile_glob
+from ..plain_data import EvaluationError
 from ..rules import Policy
 from .claims import Claim, Steps, Term, own_values, path_text, steps, text
 from .schemas import Schema
 from .values import Span, Values, anything, describe, meet, of_kinds, points
 
 INTENT_MEMBERS = frozenset(
-    {"action", "target", "records", "value", "summary_length", "tags", "on_behalf_of", "execution_mode"}
-)
+    {
+        "action", "target", "records", "value", "summary_length", "tags", "on_behalf_of", "execution_mode",
+        "reversible", "sensitivity",
+    }
+)  # fmt: skip
 AGENT_MEMBERS = frozenset({"id", "name", "owner", "environment", "tier", "labels"})
 _MEMBERS = {"intent": INTENT_MEMBERS, "agent": AGENT_MEMBERS}
 _MATCHED = {("intent", "action"): "actions", ("agent", "name"): "agents", ("agent", "environment"): "environments"}
