@@ -23,9 +23,9 @@ from unfold.decorators import action
 from audit import canonical_rows
 from audit.admin_export import export_page
 from audit.admin_filters import EXPORT_FILTERS
-from audit.admin_readonly import ReadOnlyAdmin
+from audit.admin_readonly import ReadOnlyAdmin, RowsTogether
 from audit.history import history_models, noun
-from audit.models import Content, Event, ExportRun
+from audit.models import Content, Event, ExportRun, SigningKey
 from audit.permissions import may_export
 from audit.subjects import names_of, said_by_vote
 from audit.text import visible, visible_lines
@@ -65,7 +65,7 @@ class EvidenceAdmin(ReadOnlyAdmin, ModelAdmin):
 
 
 @admin.register(Event)
-class EventAdmin(EvidenceAdmin):
+class EventAdmin(RowsTogether, EvidenceAdmin):
     list_display = ["time", "shown_type", "actor", "subject", "agent", "shown_action"]
     list_display_links = ["time"]
     search_fields = ["id", "subject_id", "intent_id"]
@@ -86,20 +86,10 @@ class EventAdmin(EvidenceAdmin):
 
     nothing_yet = "Each change of anything governed is recorded here, in the transaction that makes it."
 
-    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[Any]:
-        listed = super().get_changelist(request, **kwargs)
-
-        class Named(listed):  # type: ignore[misc, valid-type]
-            """A page of events, whose subjects' names are read together."""
-
-            def get_results(self, request: HttpRequest) -> None:
-                super().get_results(request)
-                self.result_list: list[Any] = list(self.result_list)
-                names = names_of((event.subject_type, event.subject_id) for event in self.result_list)
-                for event in self.result_list:
-                    event.subject_name = names.get((event.subject_type, event.subject_id), "")
-
-        return Named
+    def read_together(self, rows: list[Any]) -> None:
+        names = names_of((event.subject_type, event.subject_id) for event in rows)
+        for event in rows:
+            event.subject_name = names.get((event.subject_type, event.subject_id), "")
 
     def get_urls(self) -> list[URLPattern]:
         page = path("export/", self.admin_site.admin_view(export_page), name="audit_export")
@@ -191,6 +181,31 @@ class ExportRunAdmin(EvidenceAdmin):
     @admin.display(description="State")
     def state(self, run: ExportRun) -> str:
         return run.state
+
+
+@admin.register(SigningKey)
+class SigningKeyAdmin(EvidenceAdmin):
+    """The public keys by which what this portal signed is verified, the one that signs now first."""
+
+    list_display = ["kid", "made", "state"]
+    list_filter = []
+    search_fields = ["kid"]
+    search_help_text = "The exact id of a key"
+    nothing_yet = "`manage.py bootstrap` makes the first key; what signs now and what signed before is listed here."
+    fields = ["kid", "made", "state", "x"]
+    readonly_fields = fields
+
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return super().has_view_permission(request, obj) or request.user.has_perm("audit.view_event")
+
+    @admin.display(description="Made", ordering="number")
+    def made(self, key: SigningKey) -> SafeString:
+        return _instant(key.created_at)
+
+    @admin.display(description="State")
+    def state(self, key: SigningKey) -> SafeString | str:
+        successor = SigningKey.objects.filter(number=key.number + 1).first()
+        return "signs" if successor is None else format_html("retired {}", _instant(successor.created_at))
 
 
 class HistoryRowAdmin(EvidenceAdmin):

@@ -1,4 +1,4 @@
-"""Admin pages to read and never to write."""
+"""Admin pages to read and never to write, and lists whose rows are read about together."""
 
 from __future__ import annotations
 
@@ -39,3 +39,23 @@ class ReadOnlyAdmin:
             False,
         )
         return super().changeform_view(request, object_id, form_url, {**hidden, **(extra_context or {})})  # type: ignore[misc]
+
+
+class RowsTogether:
+    """Mixin for a ModelAdmin: what a page of its list has to know about its rows is read for all of them at once."""
+
+    def read_together(self, rows: list[Any]) -> None:
+        """Put onto these rows, one page of the list, what is shown of them."""
+        raise NotImplementedError
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[Any]:
+        listed = super().get_changelist(request, **kwargs)  # type: ignore[misc]
+        read_together = self.read_together
+
+        class Together(listed):  # type: ignore[misc, valid-type]
+            def get_results(self, request: HttpRequest) -> None:
+                super().get_results(request)
+                self.result_list: list[Any] = list(self.result_list)
+                read_together(self.result_list)
+
+        return Together

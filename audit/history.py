@@ -8,11 +8,11 @@ say. `QuerySet.update()` and `bulk_create()` send no signal: governed models are
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import wraps
-from typing import Any
+from typing import Any, Literal
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DEFAULT_DB_ALIAS, models, transaction
@@ -26,7 +26,18 @@ ACTOR_COLUMNS = ("actor_kind", "actor_id", "actor_name")
 _VERBS = {"+": "created", "~": "changed", "-": "deleted"}
 _RESERVED = {*ACTOR_COLUMNS, "event_id", "history_id", "history_date", "history_type", "history_user_id"}
 
+HistoryType = Literal["+", "~", "-"]
+Writer = Callable[[str, models.Model, Actor, HistoryType], object]
+# The ledger's own models have a history, so that it cannot be imported here: it says that it writes when it is loaded.
+_writer: Writer | None = None
+
 _acting: ContextVar[Actor | None] = ContextVar("audit_acting", default=None)
+
+
+def written_by(writer: Writer) -> None:
+    """Have every plain save and delete recorded by this, in the transaction of the change."""
+    global _writer
+    _writer = writer
 
 
 @contextmanager
@@ -145,12 +156,12 @@ class History(HistoricalRecords):
         if not hasattr(instance, "skip_history_when_saving"):
             self.create_historical_record(instance, "-", using=using)
 
-    def create_historical_record(self, instance: models.Model, history_type: str, using: str | None = None) -> None:
-        # The ledger's models have a history of their own, so the ledger cannot be imported before them.
-        from audit import ledger
-
-        event = event_type(type(instance), history_type)
-        ledger.record(ledger.Change(event, instance, current_actor(), history=history_type))  # type: ignore[arg-type]
+    def create_historical_record(
+        self, instance: models.Model, history_type: HistoryType, using: str | None = None
+    ) -> None:
+        if _writer is None:
+            raise ImproperlyConfigured("A row was saved before the ledger was loaded: nothing would have recorded it.")
+        _writer(event_type(type(instance), history_type), instance, current_actor(), history_type)
 
 
 def _save_with_history_atomically(model: type[models.Model]) -> None:

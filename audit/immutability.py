@@ -1,4 +1,4 @@
-"""Tables that the database itself refuses to change: `audit_event` and every history table.
+"""Tables that the database itself refuses to change: events, public keys and every history table.
 
 Triggers stop everybody who may write rows, with the ORM or without it. Whoever may change the schema can drop them:
 `audit_check` sees that, and a checkpoint held elsewhere proves what was there.
@@ -24,6 +24,7 @@ from django.db.migrations.state import ProjectState
 from audit.history import history_models
 
 EVENT_TABLE = "audit_event"
+KEY_TABLE = "audit_signingkey"
 _TABLE_NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 _POSTGRESQL_FUNCTION = "zehrava_append_only"
 _POSTGRESQL_TRIGGER = "append_only"
@@ -44,14 +45,14 @@ class Weakness(NamedTuple):
 
 
 def expected_tables() -> list[str]:
-    """Every table that must be append-only: the events and the history of every governed model."""
-    return sorted({EVENT_TABLE, *(model._meta.db_table for model in history_models())})
+    """Every table that must be append-only: events, public keys and the history of every governed model."""
+    return sorted({EVENT_TABLE, KEY_TABLE, *(model._meta.db_table for model in history_models())})
 
 
 def protected_models() -> list[type[models.Model]]:
     """The models of `expected_tables`, in the same order."""
-    event = apps.get_model("audit", "Event")
-    return sorted([event, *history_models()], key=lambda model: model._meta.db_table)
+    own = [apps.get_model("audit", "Event"), apps.get_model("audit", "SigningKey")]
+    return sorted([*own, *history_models()], key=lambda model: model._meta.db_table)
 
 
 def install(connection: BaseDatabaseWrapper, table: str) -> None:

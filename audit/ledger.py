@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from django.db import connection, models, transaction
 from django.db.transaction import TransactionManagementError
@@ -21,14 +21,13 @@ from django.db.transaction import TransactionManagementError
 from audit import canonical_rows, clock, context, inserting
 from audit.actors import Actor
 from audit.event_types import EVENTS, register
-from audit.history import history_model
+from audit.history import HistoryType, history_model, written_by
 from audit.models import Content, Event
 from zehrava import canonical, ids
 
 __all__ = ["EVENTS", "Change", "commitment", "delete", "record", "register", "save"]
 
 VERSION = 1
-HistoryType = Literal["+", "~", "-"]
 _FACETS = ("agent_id", "agent_name", "action", "intent_id")
 _SALT_BYTES = 16
 
@@ -118,6 +117,10 @@ def delete(
 def commitment(salt: str, body: str) -> str:
     """What an event says of its content: `sha256:` over the salt's bytes and the body's, see `Content`."""
     return "sha256:" + hashlib.sha256(bytes.fromhex(salt) + body.encode()).hexdigest()
+
+
+def _record_plainly(event: str, row: models.Model, by: Actor, kind: HistoryType) -> None:
+    record(Change(event, row, by, history=kind))
 
 
 class _without_signal_history:
@@ -258,3 +261,6 @@ def _event(
         request_id or "",
         line.decode(),
     )
+
+
+written_by(_record_plainly)

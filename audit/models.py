@@ -1,4 +1,4 @@
-"""Events, their erasable contents, and the record of who exported what."""
+"""Events, their erasable contents, the portal's public keys, and the record of who exported what."""
 
 from __future__ import annotations
 
@@ -75,6 +75,29 @@ class Content(models.Model):
 
     def __str__(self) -> str:
         return self.event_id
+
+
+class SigningKey(models.Model):
+    """A public key of this portal, see `audit.signing`. The newest signs; each is retired by the next one.
+
+    The table is append-only, as events are.
+    """
+
+    # The RFC 7638 thumbprint.
+    kid = models.CharField("key", primary_key=True, max_length=43, editable=False)
+    # Counted from 1: of two that are made at one time the database takes one.
+    number = models.PositiveIntegerField(unique=True)
+    # The public key as a JWK has it (RFC 8037): base64url.
+    x = models.CharField("public key", max_length=43)
+    created_at = models.DateTimeField("made")
+
+    class Meta:
+        db_table = "audit_signingkey"
+        ordering = ["-number"]
+        default_permissions = ("view",)
+
+    def __str__(self) -> str:
+        return self.kid
 
 
 class Door(models.TextChoices):

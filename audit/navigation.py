@@ -16,6 +16,8 @@ def evidence(request: HttpRequest) -> list[dict[str, Any]]:
     items: list[dict[str, Any]] = []
     if request.user.has_perm("audit.view_event"):
         items.append({"title": "Events", "icon": "receipt_long", "link": reverse("admin:audit_event_changelist")})
+        link = reverse("admin:audit_signingkey_changelist")
+        items.append({"title": "Signing keys", "icon": "key_vertical", "link": link})
         for model in history_models():
             tracked = model.instance_type  # type: ignore[attr-defined]
             title = f"History of {tracked._meta.verbose_name_plural}"

@@ -51,17 +51,31 @@ def visible(text: object) -> SafeString:
     """HTML for hostile text: escaped, isolated by `<bdi>`, each hidden character a chip that names it.
 
     A run of one hidden character becomes one chip with its length. Line feeds and tabs are marked and kept; show
-    them with `white-space: pre-wrap`. Words that mix alphabets are underlined. Nothing is cut off.
+    them with `white-space: pre-wrap`. Words that mix alphabets are underlined; marks piled upon one letter, which would
+    be painted over what stands around it, become one chip. Nothing is cut off.
     """
     escaped: str = escape(str(text))
     if not escaped.isascii():
-        escaped = _mark_mixed(escaped)
+        escaped = _piles().sub(_pile_chip, _mark_mixed(escaped))
     return mark_safe(f"<bdi>{_suspects().sub(_chip, escaped)}</bdi>")
 
 
 def visible_lines(text: str) -> SafeString:
     """HTML for text that the server itself laid out in lines: as `visible`, without a mark at each line's end."""
     return mark_safe("\n".join(visible(line) for line in text.split("\n")))
+
+
+def plainly(text: object) -> str:
+    """The same for where there is no markup, such as a mail's subject: one line, hidden characters as `[U+202E]`.
+
+    Line feeds and tabs are drawn too, and a flood of spaces becomes `[200 spaces]`: nobody forges a line of ours. What
+    comes out is not escaped.
+    """
+    drawn = _suspects().sub(_plain_chip, _piles().sub(lambda found: f"[{len(found[0])} marks]", str(text)))
+    return _SPACES.sub(lambda found: f" [{len(found[0])} spaces] ", drawn)
+
+
+_SPACES = re.compile(" {24,}")
 
 
 # Letters that stand in for Latin ones: Greek, Cyrillic, Armenian, Cherokee, Lisu, and the full-width forms of ASCII.
@@ -93,6 +107,19 @@ _MIXED_MARK = '<span class="zhv-mixed" title="letters of more than one alphabet 
 
 
 @functools.cache
+def _piles() -> re.Pattern[str]:
+    """More marks upon one letter than any language writes."""
+    marks = [point for point in range(0x300, 0x10000) if unicodedata.category(chr(point)) in ("Mn", "Me")]
+    members = "".join(f"\\u{point:04x}" for point in marks if not is_hidden(chr(point)))
+    return re.compile(f"[{members}]{{5,}}")
+
+
+def _pile_chip(found: re.Match[str]) -> str:
+    names = " ".join(dict.fromkeys(f"U+{ord(mark):04X}" for mark in found[0]))
+    return f'<span class="zhv-chip" title="{names[:200]}">{len(found[0])} marks</span>'
+
+
+@functools.cache
 def _suspects() -> re.Pattern[str]:
     """One or more of the same character that is hidden, or beyond the basic plane, where `_chip` looks closer.
 
@@ -118,6 +145,18 @@ def _chip(match: re.Match[str]) -> str:
     if character == "\t":
         return _TAB * length
     return _chip_start(character) + (f" × {length}</span>" if length > 1 else "</span>")
+
+
+def _plain_chip(match: re.Match[str]) -> str:
+    character, length = match[1], match.end() - match.start()
+    if not is_hidden(character):
+        return match[0]
+    if character in _PLAIN_MARKS:
+        return f" {_PLAIN_MARKS[character]} " if length == 1 else f" {_PLAIN_MARKS[character]} × {length} "
+    return f"[U+{ord(character):04X}{f' × {length}' if length > 1 else ''}]"
+
+
+_PLAIN_MARKS = {"\n": "↵", "\t": "⇥"}
 
 
 @functools.lru_cache(maxsize=4096)
