@@ -22,7 +22,7 @@ from django.db import IntegrityError, transaction
 from audit import clock, ledger
 from audit.actors import Actor
 from audit.models import Event
-from intents import documents, parsing, recorded, second_person
+from intents import documents, one_person, parsing, recorded, second_person
 from intents.models import ActivationRequest, Policy, PolicyVersion, RequestState
 from intents.reasons import read_reason
 from intents.second_person import takes_two
@@ -65,9 +65,10 @@ def why_not_confirm(request: ActivationRequest, person: User) -> str:
         return "Something else came into force since it was asked. Have it withdrawn or refused, then ask again."
     if request.requested_by is None:
         return "A command on the server asked for this. A person has to take it over, then another one confirms it."
-    if request.requested_by_id == person.pk:
+    theirs = one_person.accounts().of(person.pk)
+    if request.requested_by_id in theirs:
         return "You asked for this: somebody else has to confirm it."
-    if request.version is not None and request.version.created_by_id == person.pk:
+    if request.version is not None and request.version.created_by_id in theirs:
         return (
             f"You wrote v{request.version.number}: somebody else has to confirm it. You may ask for it yourself once "
             "this request is settled, and another person confirms that."

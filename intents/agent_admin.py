@@ -14,11 +14,12 @@ from unfold.decorators import display
 from unfold.widgets import UnfoldAdminTextareaWidget
 
 from audit.text import visible
-from intents import agents
+from intents import agents, kill_switch
 from intents.agent_record import DAYS, record_of
 from intents.governed_admin import GovernedAdmin, Question, link_to, person, require
 from intents.labels import LabelsError, read_labels, write_labels
 from intents.models import Agent, AgentKey, Intent
+from zehrava.problems import Problem
 
 
 class LabelsField(forms.CharField):
@@ -92,6 +93,7 @@ class AgentAdmin(GovernedAdmin):
         ("keys/<int:key_id>/revoke", "revoke_key"),
         ("suspend", "suspend"),
         ("resume", "resume"),
+        ("kill", "kill"),
     )
 
     # --- the list ---
@@ -230,6 +232,47 @@ class AgentAdmin(GovernedAdmin):
         if request.method != "POST":
             consequences = ("Its live keys are accepted again from the next request on.",)
             return self.confirm(request, agent, Question(f"Resume {agent.name}", consequences, "Resume agent"))
-        agents.resume_agent(agent, by=person(request))
-        self.message_user(request, f"{agent.name} may act again.")
+        try:
+            agents.resume_agent(agent, by=person(request))
+        except Problem as problem:
+            self.message_user(request, problem.detail, messages.ERROR)
+        else:
+            self.message_user(request, f"{agent.name} may act again.")
         return HttpResponseRedirect(self.page(agent.pk))
+
+    def kill(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        agent = self.find(request, object_id)
+        require(request, "intents.suspend_agent")
+        question = Question(
+            f"Kill switch: stop {agent.name}",
+            (
+                "Every request and every claim of the agent is refused from the next one on, until you resume it.",
+                "All that it proposed and that has not begun is cancelled, approved or not. That is for good.",
+                "What has begun cannot be called back: it ends as it ends.",
+            ),
+            "Stop it now",
+            danger=True,
+            reason="Why you stop it; the reason stays with the record",
+        )
+        if request.method != "POST":
+            return self.confirm(request, agent, question)
+        reason = request.POST.get("reason", "")
+        try:
+            killed = kill_switch.kill(agent, by=person(request), reason=reason)
+        except Problem as problem:
+            return self.confirm(request, agent, question, problem=problem, typed=reason)
+        self.message_user(request, _what_was_killed(agent, killed), messages.WARNING)
+        return HttpResponseRedirect(self.page(agent.pk))
+
+
+def _what_was_killed(agent: Agent, killed: kill_switch.Killed) -> str:
+    said = [f"{agent.name} is stopped. {killed.cancelled:,} of its intents {_are(killed.cancelled)} cancelled."]
+    if killed.left:
+        said.append(f"{killed.left:,} more {_are(killed.left)} being cancelled; none of them can begin.")
+    if killed.begun:
+        said.append(f"{killed.begun:,} had begun before, and cannot be called back: look at how they end.")
+    return " ".join(said)
+
+
+def _are(number: int) -> str:
+    return "is" if number == 1 else "are"

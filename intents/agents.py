@@ -19,6 +19,7 @@ from audit.actors import Actor
 from intents import in_force
 from intents.models import Agent, AgentKey
 from intents.models.agents import STANDARD_TIER
+from intents.models.intents import NOT_BEGUN
 from zehrava import ids
 from zehrava.problems import Problem
 
@@ -124,12 +125,22 @@ def suspend_agent(agent: Agent, *, by: Actor) -> Agent:
 
 @transaction.atomic
 def resume_agent(agent: Agent, *, by: Actor) -> Agent:
-    """Let a suspended agent act again. One that is not suspended stays as it is."""
+    """Let a suspended agent act again. One that is not suspended stays as it is.
+
+    Raises Problem `conflict` while the kill switch has not cancelled all that it has to, and `forbidden` where
+    its owner would undo that.
+    """
     agent = _locked(agent)
     if not agent.is_suspended:
         return agent
-    agent.suspended_at = None
-    ledger.save(agent, "agent.resumed", by=by, update_fields=["suspended_at"])
+    if agent.killed_at and by.user_id == agent.owner_id:
+        raise Problem("forbidden", "You own this agent. Another operator resumes it after the kill switch.")
+    if agent.killed_at and (left := agent.intents.filter(status__in=NOT_BEGUN).count()):
+        raise Problem(
+            "conflict", f"The kill switch still has {left:,} of its intents to cancel. Resume it when that is done."
+        )
+    agent.suspended_at = agent.killed_at = None
+    ledger.save(agent, "agent.resumed", by=by, update_fields=["suspended_at", "killed_at"])
     in_force.bump()
     return agent
 

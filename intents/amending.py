@@ -35,6 +35,8 @@ from zehrava.problems import Problem
 
 PATH = "/changes"
 MOST_OPERATIONS = 1_000
+# Members of both payloads together, up to which the smallest patch between them is looked for.
+MOST_COMPARED = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +60,43 @@ def patch_between(payload: Any, changed: Any) -> list[dict[str, Any]]:
     """The RFC 6902 operations that make `changed` of `payload`; none where they are the same JSON."""
     if canonical.dumps(payload) == canonical.dumps(changed):
         return []
+    if _members(payload) + _members(changed) > MOST_COMPARED:
+        # The library takes the product of the lengths of lists: of much, the whole is replaced.
+        return _replaced(payload, changed)
     made = jsonpatch.make_patch(payload, changed).patch
+    if not 0 < len(made) <= MOST_OPERATIONS:
+        return _replaced(payload, changed)
     # The library compares as Python does, to which true is 1: then the whole is replaced.
-    if made and canonical.dumps(jsonpatch.apply_patch(copy.deepcopy(payload), made)) == canonical.dumps(changed):
+    if canonical.dumps(jsonpatch.apply_patch(copy.deepcopy(payload), made)) == canonical.dumps(changed):
         return made
-    return [{"op": "replace", "path": "", "value": changed}]
+    return _replaced(payload, changed)
+
+
+def _replaced(payload: Any, changed: Any) -> list[dict[str, Any]]:
+    """Whole members of the payload put in place of what they were.
+
+    All of it at once where it is no object on both sides, or where that would take more than MOST_OPERATIONS.
+    """
+    whole = [{"op": "replace", "path": "", "value": changed}]
+    if not (isinstance(payload, dict) and isinstance(changed, dict)) or payload.keys() - changed.keys():
+        return whole
+    members = [
+        {"op": "replace" if name in payload else "add", "path": canonical.pointer(name), "value": value}
+        for name, value in changed.items()
+        if name not in payload or canonical.dumps(payload[name]) != canonical.dumps(value)
+    ]
+    return members if len(members) <= MOST_OPERATIONS else whole
+
+
+def _members(value: Any) -> int:
+    """How many members and items it has, at whatever depth."""
+    total, waiting = 0, [value]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, dict | list):
+            total += len(each)
+            waiting.extend(each.values() if isinstance(each, dict) else each)
+    return total
 
 
 def work_out(intent: Intent, patch: Any, *, snapshot: Snapshot) -> Change:
@@ -84,6 +118,18 @@ def work_out(intent: Intent, patch: Any, *, snapshot: Snapshot) -> Change:
     if len(amended.canonical.encode()) > canonical.MAX_BYTES:
         raise Problem("invalid", "The changed intent is larger than 1 MiB.", path=PATH)
     return Change(amended, patch, _widenings(intent, amended, case.action_type))
+
+
+def meaning(amended: Intent, widenings: Iterable[str]) -> str:
+    """The digest of what somebody is shown of a change: what would run, what policy says, who must agree, its reach."""
+    verdict = {name: amended.verdict[name] for name in ("effect", "policy", "version", "rule", "reason")}
+    shown = {
+        "digest": amended.digest,
+        "verdict": verdict,
+        "requirement": amended.requirement_digest,
+        "widenings": list(widenings),
+    }
+    return canonical.digest(canonical.dumps(shown))
 
 
 def amend(intent: Intent, patch: Any, *, by: User, facts: dict[str, Any]) -> Amendment:

@@ -205,6 +205,7 @@ def _replay(backtest: Backtest) -> bool:
         if not _commit(backtest, replay, found, judged=len(chunk), last=last):
             return False
         keeper.kept()
+    _count_late(backtest, replay)
     return _end(_held_by(backtest), BacktestState.FINISHED, by=lifecycle.WORKER)
 
 
@@ -214,6 +215,13 @@ def _catch_up(backtest: Backtest, replay: Replay) -> None:
         replay.between()
         replay.judge(chunk)
     replay.restart(backtest.summary)
+
+
+def _count_late(backtest: Backtest, replay: Replay) -> None:
+    """Count those that were still being stored when their turn had passed: whoever reads the figures is told."""
+    if late := max(0, intents_of(backtest).count() - backtest.judged):
+        replay.summary["late"] = late
+        Backtest.objects.filter(_held_by(backtest)).update(summary=replay.summary)
 
 
 def intents_of(backtest: Backtest) -> QuerySet[Intent]:
@@ -293,12 +301,14 @@ def _end(rows: Q, state: BacktestState, *, by: Actor, trouble: str = "") -> bool
 
 
 def _outcome(backtest: Backtest) -> dict[str, Any]:
-    return {
+    outcome = {
         "judged": backtest.judged,
         "counts": backtest.summary.get("counts", {}),
         "rejected_before": backtest.summary.get("rejected_before", 0),
         "differences": backtest.differences_digest,
     }
+    # Events from before this was counted do not have it.
+    return outcome | ({"late": backtest.summary["late"]} if backtest.summary.get("late") else {})
 
 
 def chained(digest: str, differences: Iterable[BacktestDifference]) -> str:

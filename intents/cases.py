@@ -76,8 +76,11 @@ def case_of(
         execution_mode=mode.value,
         now=snapshot.now,
         named=proposal.policy,
+        expires_in=proposal.expires_in,
         doubts=tuple(f"the action type could not derive {error}" for error in derived.errors),
         registered=action_type is not None,
+        reversible=action_type.reversible if action_type else None,
+        sensitivity=action_type.sensitivity if action_type else None,
     )
     return Case(proposal, version_id, action_type, tuple(derived.names), facts)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from intents import integrity, judging, names, risk
+from intents import integrity, judging, names, risk, steps
 from intents.cases import STATUS_OF_EFFECT, Case
 from intents.in_force import Snapshot
 from intents.judging import Judgement
@@ -14,7 +14,6 @@ from intents.models import Intent, Status
 from intents.proposals import as_decimal
 from intents.representation import instant
 from zehrava import canonical, ids
-from zehrava.action_types import ActionType
 
 
 class Proposer(Protocol):
@@ -66,7 +65,7 @@ def draft(
         records=facts.records,
         value=facts.value,
         registered=case.action_type is not None,
-        irreversible=_is_irreversible(case.action_type),
+        irreversible=facts.reversible is False,
         contradicted=[name for name in case.derived if name in claims and claims[name] != document[name]],
     )
     status = STATUS_OF_EFFECT[judgement.effect]
@@ -117,8 +116,5 @@ def draft(
     elif status == Status.PENDING_APPROVAL:
         intent.principal = names.folded(proposal.on_behalf_of) if proposal.on_behalf_of else None
         intent.alike = likeness(intent)
+        intent.next_step_at = steps.next_step_at(intent)
     return intent
-
-
-def _is_irreversible(action_type: ActionType | None) -> bool:
-    return bool(action_type and action_type.presentation and action_type.presentation.get("reversible") is False)

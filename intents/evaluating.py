@@ -10,23 +10,25 @@ limits that count for itself alone, and of others only what the verdict says.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from django.core.exceptions import ValidationError
+from django.db.models import Max
 
-from intents import judging, limits, parsing
-from intents.cases import STATUS_OF_EFFECT, case_of
+from intents import judging, limits, parsing, preapproval
+from intents.cases import STATUS_OF_EFFECT, Case, case_of
+from intents.drafting import Proposer, draft
 from intents.in_force import AgentInForce, Snapshot
 from intents.judging import Judgement
-from intents.models import Agent, PolicyVersion
+from intents.models import Agent, PolicyVersion, Status
 from intents.models.agents import AGENT_NAME, STANDARD_TIER, validate_labels
 from intents.outlines import Unreadable
 from intents.proposals import Proposal, invalid
 from zehrava import canonical, durations
-from zehrava.policy import PolicyError, PolicySet
+from zehrava.policy import ASK, PolicyError, PolicySet
 from zehrava.problems import Problem
 
 AUTHORS_MEMBERS = ("agent", "document", "usage", "now")
@@ -37,13 +39,14 @@ _AGENT_MEMBERS = ("name", "owner", "environment", "tier", "labels")
 
 @dataclass(frozen=True, slots=True)
 class _Bench:
-    """What a proposal is tried on."""
+    """What a proposal is tried on; `proposer` is the agent, where it is a registered one under what is in force."""
 
     policies: PolicySet
     unreadable: Mapping[str, Unreadable]
     agent: Mapping[str, Any]
     usage: Mapping[str, Any]
     now: datetime
+    proposer: Proposer | None = None
 
 
 def evaluate_as(agent: AgentInForce, body: Any, *, snapshot: Snapshot) -> dict[str, Any]:
@@ -52,7 +55,7 @@ def evaluate_as(agent: AgentInForce, body: Any, *, snapshot: Snapshot) -> dict[s
     Raises what `propose` raises for a proposal that cannot be taken.
     """
     rules = snapshot.rules
-    bench = _Bench(rules.policies, rules.unreadable_policies, agent.trusted_attributes(), {}, snapshot.now)
+    bench = _Bench(rules.policies, rules.unreadable_policies, agent.trusted_attributes(), {}, snapshot.now, agent)
     return _for_one_agent(_evaluate(Proposal.parse(body), bench, snapshot), rules.policies)
 
 
@@ -79,6 +82,8 @@ def evaluate_for_author(body: Any, *, snapshot: Snapshot) -> dict[str, Any]:
         _agent(asked.get("agent")),
         _usage(asked.get("usage", {}), policies),
         _now(asked["now"]) if "now" in asked else snapshot.now,
+        # What is only supposed is nothing that anybody approved in advance.
+        None if asked.keys() - {"agent"} else _registered(asked.get("agent")),
     )
     return _evaluate(proposal, bench, snapshot)
 
@@ -91,11 +96,13 @@ def _evaluate(proposal: Proposal, bench: _Bench, snapshot: Snapshot) -> dict[str
         wanted = [use for use in judgement.uses if use.limit not in bench.usage]
         usage = {**limits.read(wanted, now=snapshot.now), **bench.usage}
         judgement = judging.judge(bench.policies, facts, usage=usage, unreadable=bench.unreadable)
+    standing = _standing_approval(case, judgement, bench, snapshot)
     return {
         "verdict": judgement.verdict,
         "requirement": judgement.requirement,
+        "standing_approval": standing and {"id": standing},
         "expires_in": durations.text(int(case.lasts(judgement).total_seconds())),
-        "status": str(STATUS_OF_EFFECT[judgement.effect]),
+        "status": str(Status.APPROVED if standing else STATUS_OF_EFFECT[judgement.effect]),
         "target": facts.target,
         "records": facts.records,
         "value": None if facts.value is None else dict(facts.value),
@@ -104,6 +111,15 @@ def _evaluate(proposal: Proposal, bench: _Bench, snapshot: Snapshot) -> dict[str
         "trace": [_entry(entry) for entry in judgement.said.trace],
         "policies": _consulted(judgement),
     }
+
+
+def _standing_approval(case: Case, judgement: Judgement, bench: _Bench, snapshot: Snapshot) -> str | None:
+    """The id of what people approved in advance and this would pass on."""
+    if bench.proposer is None or judgement.effect != ASK:
+        return None
+    intent = draft(bench.proposer, case, judgement, snapshot)
+    intent.key_maker_id = getattr(bench.proposer, "key_maker_id", None)
+    return preapproval.look(intent, case.facts, judgement)
 
 
 def _consulted(judgement: Judgement) -> list[dict[str, Any]]:
@@ -119,21 +135,18 @@ def _entry(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 def _for_one_agent(document: dict[str, Any], policies: PolicySet) -> dict[str, Any]:
     """Without what others used; an agent can read policies as they are, and knows its own use."""
-    known = {
-        limit.name(policy.name, rule.id): limit
+    own = {
+        limit.name(policy.name, rule.id)
         for policy in policies.policies
         for rule in policy.rules
         for limit in rule.limits
+        if "agent" in limit.per
     }
-    own = {name for name, limit in known.items() if "agent" in limit.per}
 
     def told(use: Mapping[str, Any]) -> dict[str, Any]:
         return dict(use) if use["limit"] in own or "used" not in use else {**use, "used": None}
 
     shared = {use["limit"] for use in document["limits"]} - own
-    document["verdict"] = _without_figures(
-        document["verdict"], [(known[use["limit"]].text, use) for use in document["limits"] if use["limit"] in shared]
-    )
     document["limits"] = [told(use) for use in document["limits"]]
     for entry in document["trace"]:
         entry["limits"] = [told(use) for use in entry["limits"]]
@@ -142,20 +155,11 @@ def _for_one_agent(document: dict[str, Any], policies: PolicySet) -> dict[str, A
     return document
 
 
-def _without_figures(verdict: dict[str, Any], uses: Iterable[tuple[str, Mapping[str, Any]]]) -> dict[str, Any]:
-    """The verdict, its reason without how much is used of these limits, each with its text; two may read alike."""
-    reason = verdict["reason"]
-    for text, use in uses:
-        told = f"{text}: {use['used']} used, and this adds {use['adds']}"
-        reason = reason and reason.replace(told, f"{text}: used up, with what this adds")
-    return {**verdict, "reason": reason}
-
-
 # --- what an author says besides -----------------------------------------------------------------------------------
 
 
 def _with_draft(policies: PolicySet, text: Any) -> PolicySet:
-    """These policies with the draft in place of the one of its name, numbered as it would be if it were saved."""
+    """These policies with the draft in place of the one of its name, numbered as it is or would be stored."""
     if not isinstance(text, str):
         raise invalid([{"path": "/document", "detail": "Send the text of a policy, a string."}])
     try:
@@ -163,9 +167,12 @@ def _with_draft(policies: PolicySet, text: Any) -> PolicySet:
     except PolicyError as error:
         raise _refused(error) from error
     others = [policy for policy in policies.policies if policy.name != draft.name]
-    newest = PolicyVersion.objects.filter(policy__name=draft.name).order_by("-number").first()
-    if newest is not None:
-        draft = parsing.parse_policy(text, version=newest.number + 1)
+    versions = PolicyVersion.objects.filter(policy__name=draft.name)
+    stored = versions.filter(digest=draft.digest).order_by("-number").values_list("number", flat=True).first()
+    if stored is None:
+        stored = (versions.aggregate(newest=Max("number"))["newest"] or 0) + 1
+    if stored != draft.version:
+        draft = parsing.parse_policy(text, version=stored)
     return PolicySet([*others, draft], default=policies.default)
 
 
@@ -215,6 +222,10 @@ def _agent(said: Any) -> dict[str, Any]:
     if faults:
         raise invalid(faults)
     return {**_agent(None), **said}
+
+
+def _registered(said: Any) -> Agent | None:
+    return Agent.objects.filter(name=said).first() if isinstance(said, str) else None
 
 
 def _attribute_fault(name: str, value: Any) -> dict[str, str] | None:

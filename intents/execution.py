@@ -20,7 +20,7 @@ from django.db import transaction
 
 from audit import clock
 from audit.actors import Actor
-from intents import executors, integrity, lifecycle
+from intents import executors, integrity, lifecycle, one_person
 from intents.in_force import AgentInForce
 from intents.models import Execution, ExecutionMode, ExecutionState, Intent, Status
 from intents.reasons import read_reason
@@ -273,9 +273,10 @@ def resolve(intent: Intent, *, by: User, outcome: str, reason: str) -> Intent:
         intent = lifecycle.locked(intent.pk)
         if not (by.is_active and by.has_perm("intents.resolve_intent")):
             raise Problem("not-entitled", "Only operators settle what an execution did.")
-        if by.pk in intent.owner_ids:
+        theirs = one_person.accounts().of(by.pk)
+        if theirs & intent.owner_ids:
             raise Problem("not-entitled", "You own this agent; let somebody else settle what it did.")
-        if by.pk in intent.barred_ids:
+        if theirs & intent.barred_ids:
             raise Problem("not-entitled", "You made the key that this was proposed with; let somebody else settle it.")
         if intent.status == Status.INDETERMINATE:
             _refuse_altered(intent)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from django.contrib import admin
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.decorators import display
 
-from audit.admin_readonly import ReadOnlyAdmin
+from audit.admin_readonly import ReadOnlyAdmin, RowsTogether
 from audit.text import visible
 from intents.governed_admin import GovernedAdmin, link_to
+from intents.marks import marks_of
 from intents.models import Execution
 
 STATE_COLOURS = {
@@ -24,7 +26,7 @@ STATE_COLOURS = {
 
 
 @admin.register(Execution)
-class ExecutionAdmin(ReadOnlyAdmin, GovernedAdmin):
+class ExecutionAdmin(RowsTogether, ReadOnlyAdmin, GovernedAdmin):
     list_display = (
         "id",
         "intent_link",
@@ -56,9 +58,18 @@ class ExecutionAdmin(ReadOnlyAdmin, GovernedAdmin):
         "shown_result",
     )
 
+    def read_together(self, rows: list[Any]) -> None:
+        marks = marks_of(execution.intent_id for execution in rows)
+        for execution in rows:
+            execution.marks = marks
+
     @display(description="intent", ordering="intent_id")
     def intent_link(self, execution: Execution) -> SafeString:
-        return link_to("intents_intent_change", execution.intent_id, execution.intent.action)
+        marks = getattr(execution, "marks", None)
+        if marks is None:
+            marks = marks_of([execution.intent_id])
+        link = link_to("intents_intent_change", execution.intent_id, execution.intent.action)
+        return format_html("{} {}", link, marks.get(execution.intent_id, ""))
 
     @display(description="agent")
     def agent_name(self, execution: Execution) -> str:

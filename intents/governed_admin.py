@@ -33,6 +33,8 @@ class Question:
     button: str
     danger: bool = False
     cancel: str = "Leave it as it is"
+    # What to ask for a reason, where one is needed.
+    reason: str = ""
 
 
 class HistoryInWords(HistoricalRecordContextHelper):
@@ -129,9 +131,14 @@ class GovernedAdmin(SimpleHistoryAdmin, ModelAdmin):
             },
         )
 
-    def confirm(self, request: HttpRequest, obj: Any, question: Question) -> TemplateResponse:
-        """Ask before acting; the form on the page posts to the same address."""
-        return self.show(request, self.confirm_template, obj, title=question.title, question=question)
+    def confirm(
+        self, request: HttpRequest, obj: Any, question: Question, *, problem: Problem | None = None, typed: str = ""
+    ) -> TemplateResponse:
+        """Ask before acting; the form on the page posts to the same address. `problem` is why it was not done."""
+        context = {"title": question.title, "question": question, "problem": problem, "typed": typed}
+        response = self.show(request, self.confirm_template, obj, **context)
+        response.status_code = problem.status if problem else 200
+        return response
 
 
 def require(request: HttpRequest, *permissions: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import secrets
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -104,6 +105,13 @@ class Snapshot:
 
     rules: Rules
     now: datetime
+    # By this process's own clock, which nobody sets.
+    read_at: float = field(default_factory=time.monotonic, compare=False)
+
+    @property
+    def is_old(self) -> bool:
+        """Whether so much time has passed since it was read that something else may well be in force."""
+        return time.monotonic() - self.read_at > _OLD
 
     @property
     def version(self) -> int:
@@ -129,6 +137,8 @@ class Snapshot:
 
 
 _LOADS = 5
+# In seconds: what is judged by it is committed well within the second after which a revoked key counts nowhere.
+_OLD = 0.25
 _lock = threading.Lock()
 _rules: Rules | None = None
 

@@ -14,10 +14,12 @@ from typing import Any
 from audit.canonical_rows import instant
 from audit.comparing import BATCH, Finding
 from audit.models import Event
+from intents import steps
 from intents.models import ActionTypeVersion, Amendment, Execution, Intent, PolicyVersion
 from zehrava import canonical
 
 STARTED = "execution.started"
+_PROGRESS = ("steps_taken", "overtime", "unmeetable")
 
 
 def digest_of(document: Any) -> str:
@@ -93,6 +95,16 @@ def _columns_beside_the_text(intent: Intent) -> Iterator[str]:
             yield name
 
 
+def progress(intent: Intent) -> dict[str, Any]:
+    """How far its escalation came, as the ledger is told: what never began is not named.
+
+    Of what escalates, also when it was asked: its steps and the time of those who are asked last are counted from then.
+    """
+    columns = {name: getattr(intent, name) for name in _PROGRESS}
+    asked_at = {"created_at": instant(intent.created_at)} if steps.later_groups(intent.requirement) else {}
+    return {**{name: value for name, value in columns.items() if value}, **asked_at}
+
+
 def _unlike(last: dict[str, Any] | None, intent: Intent) -> Iterator[str]:
     """Where the row says something else than the last event of the intent."""
     if last is None:
@@ -116,6 +128,10 @@ def _unlike(last: dict[str, Any] | None, intent: Intent) -> Iterator[str]:
     # Events of what was never amended do not name these.
     if (last.get("amendments", 0), last.get("widened_by", [])) != (intent.amendments, intent.widened_by):
         yield "amendments in the ledger"
+    told = {name: last[name] for name in (*_PROGRESS, "created_at") if last.get(name)}
+    # Events from before steps were taken do not say when it was asked.
+    if told != {name: value for name, value in progress(intent).items() if name != "created_at" or name in told}:
+        yield "escalation in the ledger"
 
 
 def _in_the_ledger(intent: Intent) -> tuple[dict[str, Any] | None, set[int]]:

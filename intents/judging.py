@@ -26,7 +26,9 @@ class Facts:
     """All that a verdict depends on besides the policies and what is used of their limits.
 
     `agent` are its trusted attributes, `named` the policy that it asked for besides. `doubts` are reasons why no allow
-    may stand, such as what an action type could not derive; `registered` is whether the action has an action type.
+    may stand, such as what an action type could not derive; `registered` is whether the action has an action type,
+    `reversible` and `sensitivity` what that says of it, None where it does not. `expires_in` are the seconds that the
+    agent wants it to have at most.
     """
 
     action: str
@@ -42,8 +44,34 @@ class Facts:
     execution_mode: str
     now: datetime
     named: str | None = None
+    expires_in: int | None = None
     doubts: tuple[str, ...] = ()
     registered: bool = True
+    reversible: bool | None = None
+    sensitivity: str | None = None
+
+    def evaluated_by(
+        self, policies: PolicySet, *, usage: Mapping[str, Any] | None = None, named: str | None = None
+    ) -> Verdict:
+        """What these policies say of these facts; `named` is one that decides besides those that cover them."""
+        return policies.evaluate(
+            action=self.action,
+            payload=self.payload,
+            agent=self.agent,
+            context=self.context,
+            target=self.target,
+            tags=self.tags,
+            records=self.records,
+            value=self.value,
+            summary=self.summary,
+            on_behalf_of=self.on_behalf_of,
+            execution_mode=self.execution_mode,
+            reversible=self.reversible,
+            sensitivity=self.sensitivity,
+            usage=usage,
+            now=self.now,
+            policy=named,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,22 +107,7 @@ def judge(
     `usage` is what is used of each limit in `uses` of an earlier judgement without it; a rule with limits asks until
     then. `unreadable` are policies that are in force and cannot be read, by name: they ask whom they could have asked.
     """
-    said = policies.evaluate(
-        action=facts.action,
-        payload=facts.payload,
-        agent=facts.agent,
-        context=facts.context,
-        target=facts.target,
-        tags=facts.tags,
-        records=facts.records,
-        value=facts.value,
-        summary=facts.summary,
-        on_behalf_of=facts.on_behalf_of,
-        execution_mode=facts.execution_mode,
-        usage=usage,
-        now=facts.now,
-        policy=facts.named,
-    )
+    said = facts.evaluated_by(policies, usage=usage, named=facts.named)
     verdict: dict[str, Any] = {
         "effect": said.effect,
         "policy": said.policy,
@@ -110,7 +123,7 @@ def judge(
             verdict["reason"] = f"{verdict['reason']}; {doubt}" if verdict["reason"] else doubt
     return Judgement(
         verdict=verdict,
-        requirement=_asked(said, unreadable, facts.action) if verdict["effect"] == ASK else None,
+        requirement=_asked(said, unreadable, facts) if verdict["effect"] == ASK else None,
         expires_in=(said.requirement or {}).get("expires_in"),
         uses=said.limits if verdict["effect"] == said.effect else _uncounted(said.limits),
         consulted=said.consulted,
@@ -132,8 +145,14 @@ def inputs(
         kept["usage"] = dict(usage)
     if facts.named is not None:
         kept["named"] = facts.named
+    if facts.expires_in is not None:
+        kept["expires_in"] = facts.expires_in
     if facts.doubts:
         kept["doubts"] = list(facts.doubts)
+    if facts.reversible is not None:
+        kept["reversible"] = facts.reversible
+    if facts.sensitivity is not None:
+        kept["sensitivity"] = facts.sensitivity
     if unreadable:
         kept["unreadable"] = {name: each.document() for name, each in unreadable.items()}
     if policies.default != ASK:
@@ -172,8 +191,11 @@ def facts_of(intent: Intent) -> Facts:
         # An amendment is judged when it is made.
         now=datetime.fromisoformat(kept["now"]) if "now" in kept else intent.created_at,
         named=kept.get("named"),
+        expires_in=kept.get("expires_in"),
         doubts=tuple(kept.get("doubts") or ()),
         registered=intent.action_type_version_id is not None,
+        reversible=kept.get("reversible"),
+        sensitivity=kept.get("sensitivity"),
     )
 
 
@@ -189,13 +211,25 @@ def attributes_of(agent: Agent) -> dict[str, Any]:
     }
 
 
-def _asked(said: Verdict, unreadable: Mapping[str, Unreadable], action: str) -> dict[str, Any]:
+def _asked(said: Verdict, unreadable: Mapping[str, Unreadable], facts: Facts) -> dict[str, Any]:
     """Everybody whom what can be read asks, and whom what cannot be read could have asked; somebody in any case."""
-    if not unreadable:
-        return _without_expiry(said.requirement or ONE_REVIEWER)
-    parts = [said.requirement, *(unreadable[name].asks(action) for name in sorted(unreadable))]
-    asked = [Requirement.read(part) for part in parts if part is not None]
-    return _without_expiry(Requirement.join(asked).document() if asked else ONE_REVIEWER)
+    asked: Mapping[str, Any] = said.requirement or ONE_REVIEWER
+    if unreadable:
+        parts = [said.requirement, *(unreadable[name].asks(facts.action) for name in sorted(unreadable))]
+        read = [Requirement.read(part) for part in parts if part is not None]
+        asked = Requirement.join(read).document() if read else ONE_REVIEWER
+    if _is_hurried(asked, facts):
+        asked = {name: value for name, value in asked.items() if name not in ("on_timeout", "escalate_to")}
+    return _without_expiry(asked)
+
+
+def _is_hurried(asked: Mapping[str, Any], facts: Facts) -> bool:
+    """Whether the agent wants an answer sooner than policy does.
+
+    Then it expires, and nobody is asked in place of those who had no time: an agent does not choose who decides.
+    """
+    given = asked.get("expires_in")
+    return facts.expires_in is not None and (given is None or facts.expires_in < given)
 
 
 def _doubts(facts: Facts, unreadable: Mapping[str, Unreadable], *, by_default: bool) -> list[str]:

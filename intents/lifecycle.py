@@ -5,7 +5,7 @@ the row, its history and its ledger event in the caller's transaction. Callers h
 read before they write (`locked`). Where the step is no longer possible, a Problem says why and nothing is written.
 
     propose ─┬─ blocked
-             ├─ approved ────────────────┐
+             ├─ approved ────────────────┐             (policy allows it, or people did in advance)
              └─ pending_approval ─┬─ approved ┤
                                   ├─ rejected
                                   ├─ expired        (also from approved, if never claimed)
@@ -18,6 +18,7 @@ read before they write (`locked`). Where the step is no longer possible, a Probl
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime
 from typing import Any
 
@@ -26,10 +27,12 @@ from django.db.models.functions import Now
 
 from audit import canonical_rows, clock, inserting, ledger
 from audit.actors import Actor
-from intents import doorbell
+from intents import doorbell, integrity, steps
 from intents.models import Amendment, Execution, ExecutionMode, ExecutionState, Intent, Status
 from zehrava import ids
 from zehrava.problems import Problem
+
+logger = logging.getLogger(__name__)
 
 SWEEPER = Actor.system("sweeper")
 WORKER = Actor.system("worker")
@@ -40,6 +43,9 @@ AMENDED = (
     "verdict_digest", "requirement", "requirement_digest", "policy_version_id", "risk_score", "risk_level",
     "risk_reasons", "alike",
 )  # fmt: skip
+
+# What the ledger calls each step of an escalation.
+STEP_EVENTS = {"remind": "intent.reminded", "widen": "intent.widened", "escalate": "intent.escalated"}
 
 FINISHED = {
     ExecutionState.SUCCEEDED: Status.SUCCEEDED,
@@ -65,11 +71,30 @@ def admit(intent: Intent, *, by: Actor, facts: dict[str, Any]) -> None:
     ledger.record(*changes, at=intent.created_at)
 
 
+def approve_in_advance(intent: Intent) -> None:
+    """Make a new intent, which is not stored yet, one that was approved before it was asked (see `preapproval`)."""
+    intent.status, intent.decided_at = Status.APPROVED, intent.created_at
+    # Nobody was asked, and no desk shows it.
+    intent.principal, intent.alike = None, ""
+
+
 def approve(intent: Intent, *, by: Actor, facts: dict[str, Any]) -> None:
     """pending_approval → approved: the requirement is met."""
+    _approve(intent, by, facts)
+
+
+def approve_beyond(intent: Intent, *, by: Actor, facts: dict[str, Any]) -> None:
+    """pending_approval → approved: one person broke the glass, and the requirement is set aside."""
+    _approve(intent, by, facts, "intent.glass_broken")
+
+
+def _approve(intent: Intent, by: Actor, facts: dict[str, Any], *also: str) -> None:
     at = clock.now()
     _move(intent, Status.APPROVED, {Status.PENDING_APPROVAL}, in_time=True, decided_at=at)
-    changes = [ledger.Change("intent.approved", intent, by, {**_bound(intent), **facts})]
+    bound = {**_bound(intent), **facts}
+    # The intent is told of once more and changes once.
+    changes = [ledger.Change(event, intent, by, bound, history=None) for event in also]
+    changes.append(ledger.Change("intent.approved", intent, by, bound))
     if intent.execution_mode == ExecutionMode.PORTAL:
         changes.append(_queue(intent, by=by, attempt=1, at=at))
     ledger.record(*changes, at=at)
@@ -83,10 +108,16 @@ def amend(intent: Intent, amended: Intent, amendment: Amendment, *, by: Actor, f
         "amendments": amendment.number,
         "widened_by": sorted(set(editors)) if amendment.widens else [],
         "expires_at": min(intent.expires_at, amended.expires_at),
+        # Of whether the new requirement can be met, nothing is known yet.
+        "unmeetable": False,
     }
+    if intent.requirement_digest != amended.requirement_digest:
+        # Its steps are others, and what of them is due is taken again. Its time is not given a second time.
+        columns["steps_taken"] = 0
     as_shown = Q(digest=intent.digest, amendments=amendment.number - 1, expires_at__gt=Now())
     if not _try(intent, Status.PENDING_APPROVAL, {Status.PENDING_APPROVAL}, as_shown, **columns):
         raise Problem("conflict", "This intent moved on while it was being changed. Read it again.", path="")
+    _note_next_step(intent)
     intent.__dict__.pop("document", None)
     bound = {
         "number": amendment.number,
@@ -107,13 +138,53 @@ def reject(intent: Intent, *, by: Actor, facts: dict[str, Any]) -> None:
 
 
 def expire(intent: Intent) -> bool:
-    """pending_approval or approved → expired, if its time is over by the database's clock. Returns whether it was."""
+    """pending_approval or approved → expired, if its time is over by the database's clock.
+
+    Where policy asks others then, they are asked instead, once, and it gets as much time again. Returns whether
+    anything moved.
+    """
+    if steps.has_time_left(intent) and _is_intact(intent) and _ask_the_last(intent, Q(expires_at__lte=Now())):
+        # Nobody came by for so long that the time of those is over too.
+        expire(intent)
+        return True
     due = Q(expires_at__lte=Now())
     if not _try(intent, Status.EXPIRED, {Status.PENDING_APPROVAL, Status.APPROVED}, due):
         return False
     ledger.record(
         ledger.Change("intent.expired", intent, SWEEPER, _bound(intent)), *_abandon_waiting(intent, by=SWEEPER)
     )
+    return True
+
+
+def take_step(intent: Intent, step: steps.Planned, *, early: bool = False) -> bool:
+    """pending_approval, one step of its escalation further; those before it that were not taken count as taken.
+
+    `early` is for what nobody can meet any more: then it is taken before it is due, and be it the end of the time.
+    Returns False, and writes nothing, where somebody else took it, it was decided, or its time is over.
+    """
+    if not _is_intact(intent):
+        return False
+    in_time, early_fact = Q(expires_at__gt=Now()), {"early": True} if early else {}
+    if step.number is None:
+        return _ask_the_last(intent, in_time, **early_fact)
+    as_seen = in_time & Q(steps_taken=intent.steps_taken, overtime=False)
+    if not _try(intent, Status.PENDING_APPROVAL, {Status.PENDING_APPROVAL}, as_seen, steps_taken=step.number):
+        return False
+    _note_next_step(intent)
+    facts = {"step": step.number, "do": step.do, "to": list(step.to), "due": canonical_rows.instant(step.at)}
+    ledger.record(ledger.Change(STEP_EVENTS[step.do], intent, SWEEPER, {**_bound(intent), **facts, **early_fact}))
+    return True
+
+
+def note_unmeetable(intent: Intent, *, unmeetable: bool) -> bool:
+    """pending_approval: nobody can meet what it asks any more, or somebody can again. Returns whether that is news."""
+    as_seen = Q(unmeetable=not unmeetable, expires_at__gt=Now())
+    if not _is_intact(intent):
+        return False
+    if not _try(intent, Status.PENDING_APPROVAL, {Status.PENDING_APPROVAL}, as_seen, unmeetable=unmeetable):
+        return False
+    event = "intent.unmeetable" if unmeetable else "intent.meetable"
+    ledger.record(ledger.Change(event, intent, SWEEPER, _bound(intent)))
     return True
 
 
@@ -229,6 +300,33 @@ def _try(intent: Intent, to: Status, frm: set[Status], condition: Q, **columns: 
     return True
 
 
+def _ask_the_last(intent: Intent, due: Q, **more: Any) -> bool:
+    """Ask those whom policy names for the end of the time, and give them as much again, once."""
+    end, groups = intent.expires_at, steps.asked_at_the_end(intent.requirement)
+    as_seen = due & Q(overtime=False, expires_at=end)
+    columns = {"overtime": True, "expires_at": steps.overtime_until(intent)}
+    if not _try(intent, Status.PENDING_APPROVAL, {Status.PENDING_APPROVAL}, as_seen, **columns):
+        return False
+    _note_next_step(intent)
+    facts = {"do": steps.ESCALATE, "to": list(groups), "due": canonical_rows.instant(end), "on_timeout": True}
+    ledger.record(ledger.Change("intent.escalated", intent, SWEEPER, {**_bound(intent), **facts, **more}))
+    return True
+
+
+def _note_next_step(intent: Intent) -> None:
+    """Where the sweeper finds it. It decides nothing: a step is due when `intents.steps` says so."""
+    intent.next_step_at = steps.next_step_at(intent)
+    Intent.objects.filter(pk=intent.pk).update(next_step_at=intent.next_step_at)
+
+
+def _is_intact(intent: Intent) -> bool:
+    """Whether the row is what the ledger says: nobody is asked because somebody wrote that into the database."""
+    altered = integrity.differences(intent)
+    if altered:
+        logger.critical("%s is not what the ledger says (%s): its escalation stops", intent.pk, ", ".join(altered))
+    return not altered
+
+
 def _finish(intent: Intent, execution: Execution, state: ExecutionState, rows: Any, *, by: Actor, result: Any) -> bool:
     at = clock.now()
     columns = {"state": state, "finished_at": at, "result": result, "permit_hash": ""}
@@ -309,6 +407,7 @@ def _bound(intent: Intent) -> dict[str, Any]:
     return {
         **amended,
         **maker,
+        **integrity.progress(intent),
         "status": str(intent.status),
         "digest": intent.digest,
         "verdict_digest": intent.verdict_digest,

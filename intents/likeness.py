@@ -36,6 +36,8 @@ def likeness(intent: Intent) -> str:
         "risk": str(intent.risk_level),
         "currency": intent.value_currency,
         "for": document["on_behalf_of"],
+        # Policy may go by them, and no table shows them.
+        "tags": sorted(document["tags"]),
         "shape": shape,
     }
     return canonical.digest(canonical.dumps(same))

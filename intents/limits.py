@@ -3,7 +3,7 @@
 A counter is locked before it is read and until the intent that uses it is stored, so that of any number of proposals
 at once each sees the uses of those before it. On PostgreSQL that is an advisory lock per counter, taken in one order
 by everybody; on SQLite a transaction is the only one that may write. Locks are taken after that of an idempotency key
-and before those of a twin and of a superseded intent.
+and before that of an agent's asks (see `attention`) and the row of a superseded intent.
 
 Counters lock before they are read, but an intent's time is from before it waited. Everything newer than the window's
 beginning therefore counts, also what is newer than the intent: so that no window of that length ever holds too much.

@@ -7,7 +7,7 @@ the text of a strict policy would have made it a lenient one.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from zehrava.policy import Policy
@@ -18,7 +18,8 @@ from zehrava.policy.requirements import Requirement
 def outline(policy: Policy) -> dict[str, Any]:
     """The actions that it covers (null: all) and everybody whom its rules together could ask, as JSON."""
     asked = [rule.requirement for rule in policy.rules if rule.requirement is not None]
-    asks = Requirement.join(asked or [policy.ask]).document()
+    # Only whom it asks is taken from an outline; a deadline in business time would drag its calendar along.
+    asks = replace(Requirement.join(asked or [policy.ask]), expires_after=()).document()
     return {"actions": list(policy.match.actions) if policy.match.actions is not None else None, "asks": asks}
 
 

@@ -16,7 +16,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 from unfold.decorators import display
 
-from intents import activation, documents, parsing, policy_changes, text_diff
+from intents import activation, approval_tables, documents, parsing, policy_changes, policy_warnings, text_diff
 from intents.document_admin import DocumentAdmin, DocumentForm
 from intents.document_versions import Standing
 from intents.governed_admin import person, require
@@ -164,6 +164,11 @@ class PolicyAdmin(ProvingPages, LintPage, TryPage, DocumentAdmin):
 
     # --- the page of a policy ---
 
+    def about_checked(self, text: str) -> dict[str, Any]:
+        tests = len(parsing.parse_policy(text).tests)
+        passed = f"{tests} test{'' if tests == 1 else 's'} passed." if tests else "It has no tests."
+        return {"told": passed, "warnings": policy_warnings.warnings_of_text(text)}
+
     def about(self, request: HttpRequest, document: Any) -> dict[str, Any]:
         context = super().about(request, document)
         draft, active = context["standing"].draft, context["standing"].active
@@ -183,6 +188,7 @@ class PolicyAdmin(ProvingPages, LintPage, TryPage, DocumentAdmin):
             "draft_changes": draft and policy_changes.between(active, draft),
             "looked_at": looked_at,
             **self.about_lint(looked_at),
+            "tables": approval_tables.tables_of(looked_at.text) if looked_at else (),
             "settled": [(request, asked.get(request.pk)) for request in settled],
         }
 
@@ -204,6 +210,7 @@ class PolicyAdmin(ProvingPages, LintPage, TryPage, DocumentAdmin):
             "changes": older and policy_changes.between(older, version),
             "compare_url": self.page(document.pk, "compare"),
             **self.about_lint(version),
+            "tables": approval_tables.tables_of(version.text),
         }
 
     # --- differences ---
@@ -212,7 +219,9 @@ class PolicyAdmin(ProvingPages, LintPage, TryPage, DocumentAdmin):
         policy = self.find(request, object_id)
         numbers = list(policy.versions.values_list("number", flat=True))
         newest = numbers[0] if numbers else 0
-        old = self._chosen(request, "from", policy, policy.active.number if policy.active else newest - 1)
+        # What is in force against what is newer than it, else the newest against the one before.
+        active = policy.active.number if policy.active else newest
+        old = self._chosen(request, "from", policy, active if active != newest else newest - 1)
         new = self._chosen(request, "to", policy, newest)
         return self.show(
             request,

@@ -43,6 +43,13 @@ def register(check: Check) -> None:
     _checks.append(check)
 
 
+def warnings_of_text(text: str) -> list[Warned]:
+    """The same as `warnings_of`, of a text that is no version yet."""
+    policy = parsing.parse_policy(text)
+    found = [Warned("warning", message) for check in _checks for message in _said(check, policy)] + _lint(policy)
+    return sorted(found, key=lambda warned: (warned.level != "warning", warned.line or 0))
+
+
 def takes_long(version: PolicyVersion) -> bool:
     """Whether somebody would wait for `warnings_of`, so that it has to be asked for by a request of its own."""
     return len(version.text) > AT_ONCE
@@ -51,12 +58,9 @@ def takes_long(version: PolicyVersion) -> bool:
 def warnings_of(version: PolicyVersion) -> list[Warned]:
     """Everything worth knowing about a version as if it were in force: warnings first, then by line."""
     try:
-        policy = parsing.parse_policy(version.text)
+        return warnings_of_text(version.text)
     except DocumentError as error:
         return [Warned("warning", f"This version can no longer be read: {error}. Nothing is allowed by it.")]
-    found = [Warned("warning", message) for check in _checks for message in _said(check, policy)]
-    found += _lint(policy)
-    return sorted(found, key=lambda warned: (warned.level != "warning", warned.line or 0))
 
 
 def _said(check: Check, policy: Policy) -> list[str]:

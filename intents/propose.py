@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import IntegrityError, connection, transaction
-from django.db.models import F
+from django.db.models import F, Q
 
 from audit import inserting
-from intents import in_force, judging, lifecycle, limits, representation, shadowing
+from intents import attention, in_force, judging, lifecycle, limits, preapproval, representation, shadowing
 from intents.cases import Case, case_of
 from intents.drafting import draft
 from intents.in_force import AgentInForce, Snapshot
@@ -40,8 +40,8 @@ def propose(
 
     `body` is what `zehrava.canonical.loads` read. `snapshot` is what is in force, where the caller has just read it.
     Raises Problem: `invalid` and `no-executor` for the proposal, `idempotency-mismatch` for a key that was used with
-    another body, `idempotency-in-flight` while the same key is being answered, `unavailable` where an action type
-    cannot be read. Nothing is stored then.
+    another body, `idempotency-in-flight` while the same key is being answered, `attention-budget` where people would
+    be asked and the agent asked them enough, `unavailable` where an action type cannot be read. Nothing is stored then.
     """
     snapshot = snapshot or in_force.current()
     request_digest = canonical.digest(canonical.dumps(body)) if idempotency_key else ""
@@ -56,9 +56,11 @@ def propose(
         with transaction.atomic():
             if idempotency_key:
                 _take_key(agent, idempotency_key)
+            # Judging a large payload takes time, and so does waiting for one's turn to write.
+            _refuse_if_moved(snapshot)
             if intent is None:
                 judgement, intent = _within_limits(agent, case, judgement.uses, snapshot)
-            answer = _store(agent, intent, judgement.uses, body, snapshot, idempotency_key, request_digest)
+            answer = _store(agent, intent, case, judgement, body, snapshot, idempotency_key, request_digest)
             if seen and answer.intent_id == intent.pk:
                 shadowing.observe(intent, case.facts, judgement, seen)
             return answer
@@ -93,20 +95,37 @@ class _RulesMoved(Exception):
     """Something else is in force than what the proposal was judged by."""
 
 
+def _refuse_if_moved(snapshot: Snapshot) -> None:
+    if snapshot.is_old and in_force.current().version != snapshot.version:
+        raise _RulesMoved
+
+
 # --- storing it, once ----------------------------------------------------------------------------------------------
 
 
 def _store(
     agent: AgentInForce,
     intent: Intent,
-    uses: tuple[Use, ...],
+    case: Case,
+    judgement: Judgement,
     body: Any,
     snapshot: Snapshot,
     idempotency_key: str | None,
     request_digest: str,
 ) -> Answer:
-    if not idempotency_key and intent.status == Status.PENDING_APPROVAL and (twin := _pending_twin(intent, body)):
-        return Answer(200, _encode(representation.represent([twin])[0]), False, twin.pk)
+    uses, given = judgement.uses, None
+    intent.key_maker_id = agent.key_maker_id
+    if intent.status == Status.PENDING_APPROVAL:
+        taken = attention.hold(intent)
+        # It waited for its turn, and meanwhile somebody may have stopped the agent.
+        _refuse_if_moved(snapshot)
+        given = preapproval.take(intent, case.facts, judgement)
+    if given is not None and given.passes:
+        lifecycle.approve_in_advance(intent)
+    elif intent.status == Status.PENDING_APPROVAL:
+        if not idempotency_key and (twin := _pending_twin(intent, body)):
+            return Answer(200, _encode(representation.represent([twin])[0]), False, twin.pk)
+        attention.refuse_over(intent, taken)
     if intent.supersedes_id:
         _supersede(agent, intent.supersedes_id, by=intent)
     facts = {
@@ -122,11 +141,14 @@ def _store(
     }
     if uses and (counted := limits.facts(uses)):
         facts["limits"] = counted
-    intent.key_maker_id = agent.key_maker_id
+    if given is not None:
+        facts |= given.facts
     lifecycle.admit(intent, by=agent.actor, facts=facts)
     if uses:
         limits.count(uses, intent, at=intent.created_at)
-    document = _encode(representation.represent_new(intent))
+    if given is not None:
+        given.keep(intent)
+    document = _encode(representation.represent_new(intent, given.shown if given else None))
     if idempotency_key:
         kept = IdempotencyKey(
             agent_id=agent.id,
@@ -173,15 +195,12 @@ def _take_key(agent: AgentInForce, key: str) -> None:
 
 
 def _pending_twin(intent: Intent, body: Mapping[str, Any]) -> Intent | None:
-    """The same thing, still pending, asked by the same agent; two such proposals at once wait for each other.
+    """The same thing, still pending, asked by the same agent, whose turn it is: nobody else stores one meanwhile.
 
     A proposal that also wants something of its own intent gets one: to replace another, or less time than the twin has.
     """
     if intent.supersedes_id:
         return None
-    if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 2))", [intent.fingerprint])
     twins = Intent.objects.alias(lasts=F("expires_at") - F("created_at")).filter(
         agent_id=intent.agent_id,
         fingerprint=intent.fingerprint,
@@ -189,8 +208,9 @@ def _pending_twin(intent: Intent, body: Mapping[str, Any]) -> Intent | None:
         expires_at__gt=intent.created_at,
         # One that was asked under milder rules, or that may wait longer than this one might, is no answer.
         requirement_digest=intent.requirement_digest,
-        lasts__lte=intent.expires_at - intent.created_at,
     )
+    # The time of those who are asked last is not what it was given.
+    twins = twins.filter(Q(lasts__lte=intent.expires_at - intent.created_at) | Q(overtime=True))
     if body.get("expires_in") is not None:
         twins = twins.filter(expires_at__lte=intent.expires_at)
     found = twins.order_by("id")

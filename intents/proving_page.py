@@ -17,7 +17,7 @@ from django.utils.safestring import SafeString
 
 from audit.text import visible
 from intents.models import Change, Intent, Status
-from zehrava.policy.limits import plain
+from zehrava.policy.limits import money
 
 PER_PAGE = 25
 # So many rules stand open, and about so many characters fit in two lines of a reason; the rest is folded.
@@ -280,7 +280,7 @@ def _about(intent: Intent) -> SafeString:
     """What tells it from others of its action: its target, value and number of records, where it has them."""
     parts = [intent.target] if intent.target else []
     if intent.value_amount is not None:
-        parts.append(f"{plain(intent.value_amount)} {intent.value_currency}")
+        parts.append(f"{money(intent.value_amount)} {intent.value_currency}")
     if intent.records is not None:
         parts.append(f"{intent.records:,} record{'' if intent.records == 1 else 's'}")
     return visible(" · ".join(parts)) if parts else SafeString("")

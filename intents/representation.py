@@ -7,24 +7,50 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from intents.models import Amendment, Execution, ExecutionState, Intent
+from intents import preapproval, steps
+from intents.models import Amendment, Execution, ExecutionState, Intent, Status
 
-# What is known of the decisions on these intents: by intent id, their list and how many seats are filled. The app that
-# knows decisions provides it, since this one does not.
-DecisionsOf = Callable[[Sequence[Intent]], Mapping[str, tuple[list[dict[str, Any]], int]]]
+# What is known of the decisions on these intents: by intent id, their list and where the requirement stands with them.
+# The app that knows decisions provides it, since this one does not.
+Decided = tuple[list[dict[str, Any]], dict[str, Any]]
+DecisionsOf = Callable[[Sequence[Intent]], Mapping[str, Decided]]
+# Where the requirement of an intent stands before anybody voted.
+Untouched = Callable[[Intent], dict[str, Any]]
 
 
-def _no_decisions(intents: Sequence[Intent]) -> Mapping[str, tuple[list[dict[str, Any]], int]]:
+def _no_decisions(intents: Sequence[Intent]) -> Mapping[str, Decided]:
     return {}
 
 
+def _none_received(intent: Intent) -> dict[str, Any]:
+    return {"received": 0}
+
+
 _decisions_of: DecisionsOf = _no_decisions
+_untouched: Untouched = _none_received
 
 
-def provide_decisions(provider: DecisionsOf) -> None:
-    """Register where decisions are read from."""
-    global _decisions_of
-    _decisions_of = provider
+def provide_decisions(provider: DecisionsOf, untouched: Untouched) -> None:
+    """Register where decisions are read from, and what is said of a requirement before there are any."""
+    global _decisions_of, _untouched
+    _decisions_of, _untouched = provider, untouched
+
+
+# Who can still decide on an intent, by the groups that they would decide for; for people only.
+PeopleFor = Callable[[Intent], Mapping[str, list[str]]]
+
+
+def _nobody(intent: Intent) -> Mapping[str, list[str]]:
+    return {}
+
+
+_people_for: PeopleFor = _nobody
+
+
+def provide_people(provider: PeopleFor) -> None:
+    """Register where those who can still decide are read from."""
+    global _people_for
+    _people_for = provider
 
 
 QuestionsOf = Callable[[Sequence[Intent]], Mapping[str, list[dict[str, Any]]]]
@@ -50,16 +76,28 @@ def represent(intents: Iterable[Intent]) -> list[dict[str, Any]]:
     executions = _claimed_executions(rows)
     proposals = _proposals_of(rows)
     questions = _questions_of(rows)
+    given = preapproval.shown_on(rows)
     return [
-        _document(row, *decisions.get(row.pk, ([], 0)), executions.get(row.pk), proposals.get(row.pk))
+        _document(row, decisions.get(row.pk), executions.get(row.pk), proposals.get(row.pk), given.get(row.pk))
         | {"questions": questions.get(row.pk, [])}
         for row in rows
     ]
 
 
-def represent_new(intent: Intent) -> dict[str, Any]:
-    """An intent that was just admitted: nobody can have decided on it or claimed it."""
-    return _document(intent, [], 0, None, None) | {"questions": []}
+def represent_new(intent: Intent, given: dict[str, Any] | None = None) -> dict[str, Any]:
+    """An intent that was just admitted: nobody can have decided on it or claimed it.
+
+    `given` is the standing approval that it passed on, if it did.
+    """
+    return _document(intent, None, None, None, given) | {"questions": []}
+
+
+def represent_to_person(intent: Intent) -> dict[str, Any]:
+    """One intent as a person reads it: the agent's own form, and by name who can still decide while it is pending."""
+    document = represent([intent])[0]
+    if intent.status == Status.PENDING_APPROVAL and document["requirement"] is not None:
+        document["requirement"]["could"] = dict(_people_for(intent))
+    return document
 
 
 def represent_execution(execution: Execution) -> dict[str, Any]:
@@ -101,13 +139,14 @@ def _proposals_of(intents: Sequence[Intent]) -> dict[str, dict[str, Any]]:
 
 def _document(
     intent: Intent,
-    decisions: list[dict[str, Any]],
-    received: int,
+    decided: Decided | None,
     execution: Execution | None,
     proposal: dict[str, Any] | None,
+    given: dict[str, Any] | None,
 ) -> dict[str, Any]:
     canonical = intent.document
     verdict = intent.verdict
+    decisions, stands = decided or ([], _untouched(intent) if intent.requirement else {})
     return {
         "id": intent.pk,
         "status": str(intent.status),
@@ -126,13 +165,33 @@ def _document(
         "execution_mode": canonical["execution_mode"],
         "risk": {"score": intent.risk_score, "level": str(intent.risk_level), "reasons": intent.risk_reasons},
         "verdict": {name: verdict[name] for name in ("effect", "policy", "version", "rule", "reason")},
-        "requirement": None if intent.requirement is None else {**intent.requirement, "received": received},
+        "requirement": None if intent.requirement is None else {**intent.requirement, **_progress(intent), **stands},
         "decisions": decisions,
+        "break_glass": _broken_by(decisions),
+        "standing_approval": given,
         "execution": None if execution is None else _attempt(execution),
         "supersedes": intent.supersedes_id,
         "created_at": instant(intent.created_at),
         "expires_at": instant(intent.expires_at),
         "decided_at": instant(intent.decided_at),
+    }
+
+
+def _broken_by(decisions: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    """Who approved it beyond the requirement, why and when; null where nobody did."""
+    for each in decisions:
+        if each["break_glass"]:
+            return {"by": each["reviewer"], "reason": each["rationale"], "at": each["at"]}
+    return None
+
+
+def _progress(intent: Intent) -> dict[str, Any]:
+    """How far the escalation of what it asks came, and what happens next while nobody decides."""
+    following = steps.next_of(intent)
+    return {
+        "steps_taken": intent.steps_taken,
+        "escalated": steps.is_escalated(intent.requirement, intent.steps_taken, overtime=intent.overtime),
+        "next_step": following and {"at": instant(following.at), "do": following.do, "to": list(following.to)},
     }
 
 

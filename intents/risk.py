@@ -1,4 +1,4 @@
-"""How much could go wrong: a score that orders the desk. It never decides anything; policy does."""
+"""How much could go wrong: a score, and the level that orders the desk. It never decides anything; policy does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What time does by itself: intents expire, leases lapse, lost messages are sent again.
+"""What time does by itself: asks escalate and expire, leases lapse, lost messages are sent again.
 
 Every row is moved in a transaction of its own, so that one that cannot be moved holds up none of the others.
 """
@@ -16,7 +16,17 @@ from django.db.models.functions import Coalesce, Now
 
 from audit import clock
 from audit.actors import Actor
-from intents import backtesting, doorbell, integrity, lifecycle, limit_keeping, second_person, shadowing
+from intents import (
+    backtesting,
+    doorbell,
+    escalation,
+    integrity,
+    kill_switch,
+    lifecycle,
+    limit_keeping,
+    second_person,
+    shadowing,
+)
 from intents.giving_way import GivingWay
 from intents.models import Execution, ExecutionMode, ExecutionState, IdempotencyKey, Intent, Status
 
@@ -26,10 +36,21 @@ BATCH = 500
 PORTAL = Actor.system("portal")
 
 
+# What other apps have that time ends: a name, what is due (at most so many ids), and what moves one of them.
+_others: dict[str, tuple[Callable[[int], list[str]], Callable[[str], bool]]] = {}
+
+
+def register(name: str, due: Callable[[int], list[str]], move: Callable[[str], bool]) -> None:
+    """Have the sweep do this, too; `move` says whether it moved the row of that id."""
+    _others[name] = (due, move)
+
+
 def sweep() -> dict[str, int]:
     """Do all that is due, at most a batch of each. Returns how many rows each part moved."""
     _record_settings()
     return {
+        "killed": _each(kill_switch.left_over(), lambda intent_id: kill_switch.cancel(intent_id, by=lifecycle.SWEEPER)),
+        "stepped": _each(escalation.due(BATCH), escalation.take_all_due),
         "expired": _each(_overdue_intents(), _expire),
         "lapsed": _each(_lapsed_executions(), _lapse),
         "sent_again": _each(_unclaimed_executions(), _send_again),
@@ -37,6 +58,7 @@ def sweep() -> dict[str, int]:
         "uses_dropped": limit_keeping.drop_old(),
         "backtests_sent_again": backtesting.ring_again(),
         "measurements_dropped": backtesting.drop_old() + shadowing.drop_old(),
+        **{name: _of_another_app(name) for name in _others},
     }
 
 
@@ -46,6 +68,17 @@ def _record_settings() -> None:
         second_person.record(by=PORTAL)
     except Exception:
         logger.exception("Whether policies take a second person could not be recorded; the next sweep tries again")
+
+
+def _of_another_app(name: str) -> int:
+    """What another app has; where that cannot be read, what is due here is done all the same."""
+    due, move = _others[name]
+    try:
+        ids = due(BATCH)
+    except Exception:
+        logger.exception("%s could not be looked up; the next sweep tries again", name)
+        return 0
+    return _each(ids, move)
 
 
 def _each(ids: list[str], move: Callable[[str], bool]) -> int:

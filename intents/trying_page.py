@@ -18,9 +18,11 @@ from django.utils.safestring import SafeString
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from audit.text import visible
-from intents import evaluating, in_force
+from intents import approval_tables, evaluating, in_force, parsing
 from intents.models import Agent, Intent, Policy, PolicyVersion
-from zehrava import canonical
+from zehrava import canonical, durations
+from zehrava.policy import Requirement
+from zehrava.policy.errors import DocumentError
 from zehrava.problems import Problem
 
 MAY_TRY = ("intents.change_policy", "intents.add_policy", "intents.activate_policy")
@@ -82,6 +84,8 @@ class RuleTried:
     error: SafeString | None
     operands: list[tuple[SafeString, SafeString]]
     limits: list[SafeString]
+    # Of a rule that asks by a table: each row that was looked at, and why it asks or does not.
+    rows: list[SafeString]
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,8 +166,8 @@ def _told(said: Mapping[str, Any]) -> Tried:
         colour=colour,
         by=visible(by),
         reason=visible(verdict["reason"] or ""),
-        needs=visible(_needs(said["requirement"])),
-        expires_in=said["expires_in"],
+        needs=visible(needed) if (needed := _needs(said["requirement"])) else SafeString(""),
+        expires_in=_lasting(said["expires_in"]),
         facts=[(name.replace("_", " "), visible(_plain(value))) for name, value in facts],
         rules=[_rule(entry, verdict) for entry in said["trace"]],
     )
@@ -185,10 +189,11 @@ def _rule(entry: Mapping[str, Any], verdict: Mapping[str, Any]) -> RuleTried:
             if part["expression"] != when
         ],
         limits=[
-            visible(f"{use['limit']}: {use['used']} used, this adds {use['adds']}")
+            visible(f"{use['limit']}: {use['used']} used, this adds {use['adds']}, at most {use['most']}")
             for use in entry["limits"]
             if "adds" in use
         ],
+        rows=[visible(told) for told in approval_tables.told_rows(entry)],
     )
 
 
@@ -205,7 +210,16 @@ def _plain(value: Any) -> str:
 
 
 def _needs(requirement: Mapping[str, Any] | None) -> str:
-    return " and ".join(f"{seat['count']} of {seat['group']}" for seat in (requirement or {}).get("all_of") or ())
+    if requirement is None:
+        return ""
+    told = approval_tables.asks(Requirement.read(requirement))
+    return f"{told}, with a second factor" if requirement.get("step_up") else told
+
+
+def _lasting(duration: str) -> str:
+    """A duration as policies write it; what business time leaves over whole minutes in hours and minutes."""
+    minutes, seconds = divmod(durations.parse(duration), 60)
+    return f"about {minutes // 60} h {minutes % 60} min" if seconds and minutes >= 60 else duration
 
 
 def _sample(policy: Policy, taken: str | None, sees_intents: bool) -> dict[str, str]:
@@ -215,11 +229,21 @@ def _sample(policy: Policy, taken: str | None, sees_intents: bool) -> dict[str, 
         rows = Intent.objects.order_by("-id")
         intent = rows.filter(pk=taken).first() if taken else rows.filter(policy_version__policy=policy).first()
     if intent is None:
-        return {"intent": json.dumps({"action": "", "payload": {}, "context": {}, "tags": []}, indent=2)}
+        return {"intent": json.dumps({"action": _one_action(policy), "payload": {}}, indent=2)}
     document = {name: intent.document[name] for name in _MEMBERS if intent.document[name] not in (None, [], {})}
     for name in intent.derived:  # worked out again
         document.pop(name, None)
     return {"intent": _written(document), "agent": intent.agent_name}
+
+
+def _one_action(policy: Policy) -> str:
+    """The action that the policy is about, where it is one."""
+    version = policy.active or policy.versions.first()
+    try:
+        actions = parsing.parse_policy(version.text).match.actions if version else None
+    except DocumentError:
+        actions = None
+    return actions[0] if actions and len(actions) == 1 and "*" not in actions[0] else ""
 
 
 def _written(document: Any) -> str:

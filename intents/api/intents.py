@@ -12,6 +12,7 @@ from intents import cancelling
 from intents.api import schema
 from intents.api.callers import (
     IS_AGENT,
+    IS_PERSON,
     MAY_CANCEL_INTENTS,
     MAY_VIEW_INTENTS,
     actor_of,
@@ -24,7 +25,7 @@ from intents.api.filters import narrowed
 from intents.api.view import View, members, query, text_member, whole_number
 from intents.models import Intent, Status
 from intents.propose import propose
-from intents.representation import represent
+from intents.representation import represent, represent_to_person
 from zehrava.problems import Problem
 from zehrava.waiting import LONGEST_WAIT
 
@@ -37,6 +38,7 @@ class IntentsView(View):
     open_to = {"GET": (IS_AGENT, MAY_VIEW_INTENTS), "POST": (IS_AGENT,)}
     problems = {
         "POST": (
+            "attention-budget",
             "conflict",
             "idempotency-mismatch",
             "idempotency-in-flight",
@@ -93,7 +95,8 @@ class IntentView(View):
         whole_number(request, "wait", default=0, least=0, most=LONGEST_WAIT)
         if (since := request.query_params.get("since")) is not None and since not in Status.values:
             raise Problem("invalid", f"since is a status: one of {', '.join(Status.values)}.", path="since")
-        return Response(one(find_intent(request, intent_id)))
+        intent = find_intent(request, intent_id)
+        return Response(represent_to_person(intent) if IS_PERSON.admits(request) else one(intent))
 
 
 class CancelView(View):

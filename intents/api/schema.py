@@ -165,6 +165,12 @@ class RuleShown(serializers.Serializer):
         "true where it has no value and another part settled the matter.",
     )
     limits = serializers.ListField(child=serializers.DictField(child=AnyJSON()))
+    table = serializers.DictField(
+        child=AnyJSON(),
+        allow_null=True,
+        help_text="Of a rule that asked by its table: `chosen`, the numbers of the rows that ask, and `rows`: each "
+        "that was looked at with `row`, `fits` (true, false, null where that cannot be told) and `why`.",
+    )
 
 
 class PolicyRef(serializers.Serializer):
@@ -172,11 +178,19 @@ class PolicyRef(serializers.Serializer):
     version = serializers.IntegerField()
 
 
+class StandingApprovalRef(serializers.Serializer):
+    id = serializers.CharField()
+
+
 class Evaluated(serializers.Serializer):
     """What policy would say, and why."""
 
     verdict = Verdict()
     requirement = serializers.DictField(child=AnyJSON(), allow_null=True, help_text="Who would have to approve.")
+    standing_approval = StandingApprovalRef(
+        allow_null=True,
+        help_text="What people approved in advance and it would pass on, unless it is drawn as a sample for people.",
+    )
     expires_in = serializers.CharField(help_text="How long the intent would have.")
     status = serializers.ChoiceField(["approved", "blocked", "pending_approval"])
     target = serializers.CharField(allow_null=True)
@@ -195,7 +209,25 @@ class DecisionShown(serializers.Serializer):
     ground = serializers.CharField(allow_null=True, help_text="Why it was rejected or changed, in one word.")
     rationale = serializers.CharField()
     changes = AnyJSON(allow_null=True)
+    digest = serializers.CharField(help_text="Of what was decided on.")
+    record_digest = serializers.CharField(help_text="Of the whole decision, as it is signed.")
+    signature = serializers.CharField(
+        allow_null=True,
+        help_text="A JWS over the record, without it; `/decisions/{id}/record` gives both to who may read it.",
+    )
+    break_glass = serializers.BooleanField(help_text="Approved by one person beyond the requirement, in an emergency.")
     at = serializers.DateTimeField()
+
+
+class BrokenGlass(serializers.Serializer):
+    by = serializers.CharField()
+    reason = serializers.CharField()
+    at = serializers.DateTimeField()
+
+
+class StandingApprovalShown(serializers.Serializer):
+    id = serializers.CharField()
+    use = serializers.IntegerField(min_value=1, help_text="The how-manieth of its uses this is.")
 
 
 class AnswerShown(serializers.Serializer):
@@ -239,9 +271,18 @@ class IntentShown(serializers.Serializer):
     risk = Risk()
     verdict = Verdict()
     requirement = serializers.DictField(
-        child=AnyJSON(), allow_null=True, help_text="Who must approve; `received` are the approvals so far."
+        child=AnyJSON(),
+        allow_null=True,
+        help_text="Who must approve; `received` are the approvals so far, `missing` the seats that are empty. To "
+        "people, `could` names who can still fill them.",
     )
     decisions = DecisionShown(many=True)
+    break_glass = BrokenGlass(
+        allow_null=True, help_text="Who approved it beyond the requirement, in an emergency, and why."
+    )
+    standing_approval = StandingApprovalShown(
+        allow_null=True, help_text="What people approved in advance and it passed on; null where it did not."
+    )
     execution = ExecutionShown(allow_null=True)
     questions = QuestionShown(many=True, help_text="What people ask the agent; it may answer each once.")
     created_at = serializers.DateTimeField()

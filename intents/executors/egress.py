@@ -9,6 +9,7 @@ How a URL is read and which addresses are let through is in `zehrava.targets`, b
 
 import functools
 import ipaddress
+import logging
 import queue
 import socket
 import ssl
@@ -34,11 +35,15 @@ __all__ = [
     "objection",
     "resolve",
     "tls_context",
+    "url_of",
 ]
 
 LookUp = Callable[..., list[tuple[Any, ...]]]
 
 _MAX_ADDRESSES = 4
+
+# At debug level it logs response headers, in which a target may have echoed the credential.
+logging.getLogger("httpcore").setLevel(logging.WARNING)
 
 
 class Refused(Exception):
@@ -81,6 +86,13 @@ def tls_context() -> ssl.SSLContext:
     if paths.cafile is None and paths.capath is None:
         context.load_verify_locations(cafile=certifi.where())
     return context
+
+
+def url_of(where: Destination) -> httpcore.URL:
+    """The destination as the pool of its `GuardedBackend` asks for it."""
+    return httpcore.URL(
+        scheme=where.scheme.encode(), host=where.host.encode(), port=where.port, target=where.target.encode()
+    )
 
 
 # --- names ---------------------------------------------------------------------------------------------------------
@@ -139,6 +151,14 @@ class GuardedBackend(httpcore.NetworkBackend):
         self.address: str | None = None
         self.began = False
         self.cut_short = False
+
+    def pool(self) -> httpcore.ConnectionPool:
+        """What sends one request by this backend, over TLS where the destination says so; close it afterwards."""
+        return httpcore.ConnectionPool(
+            ssl_context=tls_context() if self._where.scheme == "https" else None,
+            max_connections=1,
+            network_backend=self,
+        )
 
     def connect_tcp(
         self,

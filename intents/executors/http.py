@@ -17,15 +17,12 @@ the handshake and a dripping answer too. There are no redirects, retries, proxie
 """
 
 import hashlib
-import json
-import logging
 from typing import Any
-from urllib.parse import quote
 
 import httpcore
 
 from intents.executors import egress, signing
-from intents.executors.credentials import credential
+from intents.executors.credentials import credential, repeats
 from intents.executors.deadline import Deadline
 from intents.executors.orders import NotBegun, Order, Outcome, State, before_the_effect
 from zehrava.targets import header_name_fault, header_value_fault
@@ -34,9 +31,6 @@ KEPT_BYTES = 65_536
 SHOWN_BYTES = 8_192
 
 _METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
-
-# At debug level it logs response headers, in which a target may have echoed the credential.
-logging.getLogger("httpcore").setLevel(logging.WARNING)
 
 
 def carry_out(order: Order, *, seconds: float) -> Outcome:
@@ -55,11 +49,7 @@ def carry_out(order: Order, *, seconds: float) -> Outcome:
         except egress.Refused as refusal:
             raise NotBegun(f"{refusal} Nothing was sent.") from refusal
         backend = egress.GuardedBackend(where, addresses, deadline)
-        pool = httpcore.ConnectionPool(
-            ssl_context=egress.tls_context() if where.scheme == "https" else None,
-            max_connections=1,
-            network_backend=backend,
-        )
+        pool = backend.pool()
     return _send(pool, backend, where, method, headers, order.payload_bytes, secret)
 
 
@@ -72,13 +62,10 @@ def _send(
     body: bytes,
     secret: str | None,
 ) -> Outcome:
-    url = httpcore.URL(
-        scheme=where.scheme.encode(), host=where.host.encode(), port=where.port, target=where.target.encode()
-    )
     fields = [(b"Host", where.authority.encode()), *((k.encode(), v.encode()) for k, v in headers.items())]
     result: dict[str, Any] = {}
     try:
-        with pool, pool.stream(method, url, headers=fields, content=body) as response:
+        with pool, pool.stream(method, egress.url_of(where), headers=fields, content=body) as response:
             result |= {"status": response.status, "address": backend.address}
             result |= _kept(response, secret)
     except Exception as error:
@@ -113,7 +100,7 @@ def _kept(response: httpcore.Response, secret: str | None) -> dict[str, Any]:
     kept = bytes(content)
     found: dict[str, Any] = {"bytes": len(kept), "digest": "sha256:" + hashlib.sha256(kept).hexdigest()}
     media_type = next((value for name, value in response.headers if name.lower() == b"content-type"), b"")
-    if secret and (_echoes(kept, secret) or _echoes(media_type, secret)):
+    if secret and (repeats(kept, secret) or repeats(media_type, secret)):
         return found | {"truncated": truncated, "body": None, "withheld": "The answer repeats the credential."}
     text = _text(kept, cut=truncated)
     shown = None if text is None else text.encode()[:SHOWN_BYTES].decode(errors="ignore")
@@ -133,13 +120,6 @@ def _text(content: bytes, *, cut: bool) -> str | None:
             continue
         return None if "\x00" in text else text
     return None
-
-
-def _echoes(content: bytes, secret: str) -> bool:
-    """Whether the content repeats the secret, as it is or as JSON or a URL would write it."""
-    quoted = json.dumps(secret)[1:-1]
-    forms = (secret, quoted, quoted.replace("/", "\\/"), quote(secret, safe=""))
-    return any(form.encode() in content for form in forms)
 
 
 def _method(block: dict[str, Any]) -> str:

@@ -50,6 +50,8 @@ class Before:
     number: int | None
     text: str | None
     by: str
+    # Whether a version of it ever counted.
+    counted: bool
     by_person: bool
 
     @property
@@ -128,7 +130,11 @@ def _load(texts: dict[str, tuple[Path, str]], kind: Kind, *, by: Actor, replace:
         if replaced:
             how = f"replaces {replaced.told}"
         elif was and was.number is None:
-            how = "in force again"
+            how = (
+                ("new; it is in force again" if new else "in force again")
+                if was.counted
+                else ("new, in force; no version of it was before" if new else "in force, which was a draft")
+            )
         else:
             how = "new" if new else "unchanged"
         document = _document(path, version, new=new) | {
@@ -215,6 +221,7 @@ def _before(kind: Kind, name: str) -> Before | None:
         number=stored.active.number if stored.active else None,
         text=stored.active.text if stored.active else None,
         by=pointed.actor_name if pointed else "nobody known",
+        counted=pointed is not None,
         by_person=pointed is not None and pointed.actor_kind == "person",
     )
 

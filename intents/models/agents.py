@@ -76,6 +76,8 @@ class Agent(models.Model):
         help_text="What else policies may rely on, as agent.labels: text by name.",
     )
     suspended_at = models.DateTimeField(null=True, blank=True, editable=False)
+    # The kill switch was pressed: it is suspended, and what it proposed is cancelled wherever it has not begun.
+    killed_at = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     # What a person wrote about it stays here, where it can be erased.
@@ -83,7 +85,12 @@ class Agent(models.Model):
 
     class Meta:
         ordering = ["name"]
-        permissions = [("suspend_agent", "Can suspend and resume agents")]
+        permissions = [("suspend_agent", "Can suspend and resume agents, and press their kill switch")]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(killed_at__isnull=True) | Q(suspended_at__isnull=False), name="agent_killed_is_suspended"
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.name

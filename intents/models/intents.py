@@ -32,6 +32,9 @@ TERMINAL = frozenset(
     {Status.BLOCKED, Status.REJECTED, Status.EXPIRED, Status.CANCELLED, Status.SUCCEEDED, Status.FAILED}
 )
 
+# What can still be called off without anybody having to ask what happened.
+NOT_BEGUN = (Status.PENDING_APPROVAL, Status.APPROVED)
+
 
 class ExecutionMode(models.TextChoices):
     PORTAL = "portal", "By the portal"
@@ -91,7 +94,8 @@ class Intent(models.Model):
     risk_level = models.CharField(max_length=10, choices=RiskLevel)
     risk_reasons = models.JSONField(default=list)
 
-    # For the desk alone, while it is pending. Whom the agent says it acts for, folded; what it is like (see likeness).
+    # Of what people were asked. For the desk, while it is pending: whom the agent says it acts for, folded, and what it
+    # is like (see likeness). For good: that it was asked at all (see attention); `alike` is empty for all others.
     principal = models.TextField(null=True, blank=True)
     alike = models.CharField(max_length=71, blank=True)
 
@@ -99,6 +103,14 @@ class Intent(models.Model):
     amendments = models.PositiveSmallIntegerField(default=0)
     # Keys of the people who changed it, while it may reach further than the proposal: somebody else has to approve it.
     widened_by = models.JSONField(default=list)
+
+    # How far its escalation came, see `intents.steps`: how many of its steps were taken, and whether its time was over
+    # once, so that those are asked whom policy names for that. By `next_step_at` the sweeper finds it.
+    steps_taken = models.PositiveSmallIntegerField(default=0)
+    overtime = models.BooleanField(default=False)
+    next_step_at = models.DateTimeField(null=True, blank=True)
+    # As things stand nobody can meet what it asks.
+    unmeetable = models.BooleanField(default=False)
 
     supersedes = models.OneToOneField(
         "self", null=True, blank=True, on_delete=models.PROTECT, related_name="superseded_by"
@@ -119,6 +131,7 @@ class Intent(models.Model):
             "agent_name",
             "principal",
             "alike",
+            "next_step_at",
         ]
     )
 
@@ -154,12 +167,26 @@ class Intent(models.Model):
                 condition=Q(status__in=[Status.PENDING_APPROVAL, Status.APPROVED]),
                 name="intent_expiring",
             ),
+            # The sweeper: whose escalation goes on.
+            models.Index(
+                fields=["next_step_at"],
+                condition=Q(status=Status.PENDING_APPROVAL, next_step_at__isnull=False),
+                name="intent_next_step",
+            ),
             # Proposing: the same thing asked twice while it is pending.
             models.Index(
                 fields=["agent", "fingerprint"],
                 condition=Q(status=Status.PENDING_APPROVAL),
                 name="intent_pending_twin",
             ),
+            # Proposing: what an agent may still ask. Only what people were asked has anything in `alike`.
+            models.Index(
+                fields=["agent", "expires_at"],
+                condition=Q(status=Status.PENDING_APPROVAL),
+                name="intent_agent_pending",
+            ),
+            # It stands in the index because SQLite compares it once more, and would read past payloads for that.
+            models.Index(fields=["agent", "created_at", "alike"], condition=Q(alike__gt=""), name="intent_agent_asks"),
             # "This agent, this action" on the intent's page, and an agent's own list newest first.
             models.Index(fields=["agent", "action", "-id"], name="intent_agent_action"),
             models.Index(fields=["agent", "-id"], name="intent_agent"),
