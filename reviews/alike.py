@@ -6,7 +6,7 @@ risk is low or medium. What could go badly wrong is opened and decided by itself
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal, localcontext
@@ -15,15 +15,18 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.db.models import Count, F, Max, Min, QuerySet, Sum, Window
 from django.db.models.functions import RowNumber
-from django.utils.safestring import SafeString
+from django.utils.safestring import SafeString, mark_safe
 
 from audit import clock
 from intents.models import Intent, RiskLevel
-from reviews import presentation
+from reviews import circumstances, presentation
+from reviews.circumstances import Origin
 from reviews.decisions import decide
+from reviews.entitlement import standing_of
 from reviews.models import Take
 from reviews.presentation import Path, text
-from reviews.queue import pending, waiting_for
+from reviews.queue import RANK, URGENCY, pending, waiting_for
+from reviews.second_factor import Factor
 from reviews.taking import takes_of
 from zehrava import canonical
 from zehrava.problems import Problem
@@ -52,6 +55,8 @@ class Group:
     oldest: str
     newest: str
     together: bool
+    # Somebody said to be on one of them.
+    taken_by: SafeString | None
 
 
 def grouped(rows: QuerySet[Intent]) -> QuerySet[Any, Any]:
@@ -61,7 +66,7 @@ def grouped(rows: QuerySet[Intent]) -> QuerySet[Any, Any]:
         .values("alike")
         .annotate(
             n=Count("pk"),
-            top=Max("risk_score"),
+            top=Max(RANK),
             soonest=Min("expires_at"),
             one=Min("pk"),
             oldest=Min("created_at"),
@@ -75,7 +80,7 @@ def grouped(rows: QuerySet[Intent]) -> QuerySet[Any, Any]:
 
 def members(rows: QuerySet[Intent], found: Sequence[Row]) -> dict[str, list[Intent]]:
     """Of each of these groups the most urgent few, by its key; one query."""
-    place = Window(RowNumber(), partition_by=[F("alike")], order_by=["-risk_score", "expires_at", "id"])
+    place = Window(RowNumber(), partition_by=[F("alike")], order_by=list(URGENCY))
     few = (
         rows.order_by()
         .filter(alike__in=[row["alike"] for row in found])
@@ -90,7 +95,9 @@ def members(rows: QuerySet[Intent], found: Sequence[Row]) -> dict[str, list[Inte
     return by_key
 
 
-def group(row: Row, few: Sequence[Intent], first: presentation.Card, now: datetime) -> Group:
+def group(
+    row: Row, few: Sequence[Intent], first: presentation.Card, now: datetime, *, taken_by: str | None = None
+) -> Group:
     """The card of a group: `few` of its members, the most urgent of which is `first`."""
     differing = [presentation.place(path, few[0]) for path in _differing(few)]
     told = ", ".join(differing[:_NAMED]) + (f" and {len(differing) - _NAMED} more" if len(differing) > _NAMED else "")
@@ -100,13 +107,28 @@ def group(row: Row, few: Sequence[Intent], first: presentation.Card, now: dateti
         count=row["n"],
         first=first,
         what=text(presentation.kind_of(few[0])),
-        differ=text(f"differ in {told}" if told else "the same but for their ids"),
-        amount=text(f"{_sum(amount)} {few[0].value_currency} in all") if amount is not None else None,
-        records=text(f"{records:,} records in all") if records is not None else None,
+        differ=text(_how_they_differ(told, row["n"], len(few))),
+        amount=text(f"{_sum(amount)} {few[0].value_currency} in all{_claimed(few, 'value')}")
+        if amount is not None
+        else None,
+        records=text(f"{records:,} records in all{_claimed(few, 'records')}") if records is not None else None,
         oldest=presentation.span(now - row["oldest"]),
         newest=presentation.span(now - row["newest"]),
         together=few[0].risk_level in TOGETHER,
+        taken_by=text(taken_by) if taken_by else None,
     )
+
+
+def _how_they_differ(told: str, number: int, looked_at: int) -> str:
+    if told:
+        return f"differ in {told}"
+    if number > looked_at:
+        return f"the {looked_at} most urgent have the same payload; open them to see the others"
+    return "the same payload"
+
+
+def _claimed(few: Sequence[Intent], name: str) -> str:
+    return "" if all(name in intent.derived for intent in few) else ", claimed"
 
 
 def _sum(amount: Decimal) -> str:
@@ -129,6 +151,7 @@ class Line:
     taken_by: SafeString | None
     problem: str
     chosen: bool
+    opened: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,11 +170,13 @@ class Together:
     now: datetime
 
 
-def page(key: str, person: User, *, problems: dict[str, str] | None = None) -> Together | None:
+def page(
+    key: str, person: User, *, problems: dict[str, str] | None = None, kept: Mapping[str, str] | None = None
+) -> Together | None:
     """Those alike that wait for this person, most urgent first; None where none does any more.
 
     Who sees all intents and has no say in these sees them all the same. `problems` are why some of those that this
-    person chose were not decided, by their ids.
+    person chose were not decided, and `kept` since when a page that is drawn once more shows them, by their ids.
     """
     now = clock.now()
     mine = waiting_for(person).filter(alike=key)
@@ -162,7 +187,7 @@ def page(key: str, person: User, *, problems: dict[str, str] | None = None) -> T
     shown = list(mine.select_related("agent", "action_type_version")[:SHOWN])
     if not shown:
         return None
-    first = presentation.card(shown[0], given=0, now=now)
+    first = presentation.card(shown[0], stood=standing_of(shown[0], ()), now=now)
     if not why_not and shown[0].risk_level not in TOGETHER:
         why_not = f"At {first.risk.lower()} each is opened and decided by itself."
     differing = _differing(shown)
@@ -175,7 +200,7 @@ def page(key: str, person: User, *, problems: dict[str, str] | None = None) -> T
         columns=[text(presentation.place(path, shown[0])) for path in differing],
         wide=len(differing) > COLUMNS,
         shared=_shared(shown, differing),
-        lines=[_line(intent, differing, takes.get(intent.pk), problems, now) for intent in shown],
+        lines=[_line(intent, differing, takes.get(intent.pk), problems, now, person, kept or {}) for intent in shown],
         why_not=why_not,
         now=now,
     )
@@ -191,8 +216,20 @@ class Shown:
     requirement_digest: str
 
 
-def decide_each(chosen: Sequence[Shown], *, by: User, vote: str, ground: str = "", rationale: str) -> dict[str, str]:
-    """Give each of these a vote of its own; returns why those failed that did, by their ids.
+def decide_each(
+    key: str,
+    chosen: Sequence[Shown],
+    *,
+    by: User,
+    vote: str,
+    ground: str = "",
+    rationale: str,
+    factor: Factor | None = None,
+    origins: Mapping[str, Origin] | None = None,
+) -> dict[str, str]:
+    """Give each of these, which are alike by `key`, a vote of its own; returns why those failed that did, by their ids.
+
+    `origins` are where the decisions come from, by the ids too.
 
     What one meets stops none of the others.
 
@@ -203,10 +240,14 @@ def decide_each(chosen: Sequence[Shown], *, by: User, vote: str, ground: str = "
         raise Problem("invalid", "Choose at least one of them.", path="/chosen")
     if len(chosen) > SHOWN:
         raise Problem("invalid", f"Choose at most {SHOWN} at a time.", path="/chosen")
-    levels = dict(Intent.objects.filter(pk__in=[one.intent_id for one in chosen]).values_list("pk", "risk_level"))
+    together = Intent.objects.filter(pk__in=[one.intent_id for one in chosen], alike=key)
+    levels = dict(together.values_list("pk", "risk_level"))
     failed: dict[str, str] = {}
     for one in chosen:
-        if levels.get(one.intent_id) not in TOGETHER:
+        if one.intent_id not in levels:
+            failed[one.intent_id] = "It is not one of these any more. Open it, and decide on it by itself."
+            continue
+        if levels[one.intent_id] not in TOGETHER:
             failed[one.intent_id] = "What could go badly wrong is opened and decided by itself."
             continue
         try:
@@ -219,6 +260,8 @@ def decide_each(chosen: Sequence[Shown], *, by: User, vote: str, ground: str = "
                 rationale=rationale,
                 verdict_digest=one.verdict_digest,
                 requirement_digest=one.requirement_digest,
+                factor=factor,
+                origin=(origins or {}).get(one.intent_id),
             )
         except Problem as problem:
             if problem.kind == "invalid":
@@ -234,23 +277,27 @@ def _line(
     taken: Take | None,
     problems: dict[str, str] | None,
     now: datetime,
+    person: User,
+    kept: Mapping[str, str],
 ) -> Line:
     values = dict(_leaves(intent))
+    # What is bound is what was rendered. One that was altered has another, and is refused.
+    digest = canonical.digest(intent.canonical.encode())
     return Line(
         intent=intent,
-        # What is bound is what was rendered. One that was altered has another, and is refused.
-        digest=canonical.digest(intent.canonical.encode()),
-        cells=[text(values[path]) if path in values else text("–") for path in differing],
+        digest=digest,
+        cells=[_drawn(values[path]) if path in values else text("–") for path in differing],
         left=presentation.time_left(intent.expires_at - now),
         taken_by=text(taken.person.get_username()) if taken else None,
         problem=(problems or {}).get(intent.pk, ""),
         chosen=intent.pk in (problems or {}),
+        opened=circumstances.opening(intent.pk, person, digest, at=now, kept=kept.get(intent.pk, "")),
     )
 
 
 def _shared(intents: Sequence[Intent], differing: list[Path]) -> list[tuple[SafeString, SafeString]]:
     return [
-        (text(presentation.place(path, intents[0])), text(value))
+        (text(presentation.place(path, intents[0])), _drawn(value))
         for path, value in _leaves(intents[0])
         if path not in differing
     ]
@@ -264,6 +311,18 @@ def _differing(intents: Sequence[Intent]) -> list[Path]:
         for path in leaves:
             values.setdefault(path, {one.get(path) for one in each})
     return [path for path, held in values.items() if len(held) > 1]
+
+
+class _List(str):
+    """The canonical JSON of a list, told apart from a text that looks like one."""
+
+
+def _drawn(value: str) -> SafeString:
+    """A cell; each item of a list isolated, so that letters which run from right to left move none of the others."""
+    if not isinstance(value, _List):
+        return text(value)
+    items = [text(canonical.dumps(item).decode()) for item in canonical.loads(value)]
+    return mark_safe(f"[{', '.join(items)}]")
 
 
 def _leaves(intent: Intent) -> Iterator[tuple[Path, str]]:
@@ -283,6 +342,7 @@ def _members(value: Any, path: Path) -> Iterator[tuple[Path, str]]:
         for number, member in enumerate(value):
             yield from _members(member, (*path, str(number)))
     elif isinstance(value, list):
-        yield path, ", ".join(presentation.plain(member) for member in value) or "an empty list"
+        # As JSON: two lists that read alike with commas between are not the same.
+        yield path, _List(canonical.dumps(value).decode())
     else:
         yield path, presentation.plain(value)

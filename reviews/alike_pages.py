@@ -10,9 +10,12 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
-from reviews import alike, grounds
-from reviews.models import Ground, Vote
+from reviews import alike, circumstances, grounds
+from reviews.models import Door, Ground, Vote
+from reviews.second_factor import freshest
 from zehrava.problems import Problem
+
+_OPENED = f"{circumstances.OPENED}-"
 
 
 def together(request: HttpRequest, key: str) -> HttpResponse:
@@ -33,7 +36,16 @@ def _decide(request: HttpRequest, person: User, key: str) -> HttpResponse:
     try:
         if vote == Vote.REJECT and chosen:
             grounds.refuse_without(ground)
-        failed = alike.decide_each(chosen, by=person, vote=vote, ground=ground, rationale=rationale)
+        failed = alike.decide_each(
+            key,
+            chosen,
+            by=person,
+            vote=vote,
+            ground=ground,
+            rationale=rationale,
+            factor=freshest(request),
+            origins={one.intent_id: circumstances.of_page(request, Door.GROUP, named=one.intent_id) for one in chosen},
+        )
     except Problem as problem:
         kept = {one.intent_id: "" for one in chosen}
         return _page(request, person, key, problems=kept, problem=problem, typed=rationale, ground=ground)
@@ -58,7 +70,8 @@ def _page(
     ground: str = "",
     status: int = 200,
 ) -> HttpResponse:
-    shown = alike.page(key, person, problems=problems)
+    kept = {name.removeprefix(_OPENED): str(sent) for name, sent in request.POST.items() if name.startswith(_OPENED)}
+    shown = alike.page(key, person, problems=problems, kept=kept)
     if shown is None:
         for why in dict.fromkeys((problems or {}).values()):
             messages.warning(request, why)
@@ -74,6 +87,7 @@ def _page(
         "typed": typed,
         "grounds": Ground.choices,
         "ground": ground,
+        "seen": request.POST.get(circumstances.SEEN, ""),
         "failed": sum(bool(line.problem) for line in shown.lines),
     }
     response = TemplateResponse(request, "reviews/alike.html", context)

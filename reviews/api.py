@@ -1,5 +1,6 @@
 """Deciding from a program that acts for a person; no agent's key opens this."""
 
+from django.http import HttpResponse
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -8,9 +9,10 @@ from intents.api.intents import one
 from intents.api.view import View, members, query, text_member, whole_number
 from intents.models import Intent
 from intents.representation import represent
-from reviews import api_schema, decisions, notes
+from reviews import api_schema, circumstances, decision_record, decisions, notes
 from reviews.models import Decision, Vote
 from reviews.queue import waiting_for
+from reviews.second_factor import freshest
 from zehrava import ids
 from zehrava.problems import Problem
 
@@ -19,12 +21,24 @@ class DecisionsView(View):
     """`/intents/{id}/decisions`"""
 
     open_to = {"POST": (MAY_VIEW_INTENTS,)}
-    problems = {"POST": ("not-entitled", "csrf", "not-pending", "expired", "stale-digest", "already-voted", "conflict")}
+    problems = {
+        "POST": (
+            "not-entitled",
+            "second-factor-needed",
+            "csrf",
+            "not-pending",
+            "expired",
+            "stale-digest",
+            "already-voted",
+            "conflict",
+            "unavailable",
+        )
+    }
 
     @api_schema.DECIDE
     def post(self, request: Request, intent_id: str) -> Response:
         query(request)
-        body = members(request, required=("vote", "digest"), optional=("ground", "rationale", "changes"))
+        body = members(request, required=("vote", "digest"), optional=("ground", "rationale", "changes", "delegator"))
         if body["vote"] not in Vote.values:
             raise Problem("invalid", 'vote: Send "approve" or "reject".', path="/vote")
         if not isinstance(body["digest"], str):
@@ -38,6 +52,9 @@ class DecisionsView(View):
             ground=text_member(body, "ground"),
             rationale=text_member(body, "rationale"),
             changes=body.get("changes"),
+            factor=freshest(request),
+            delegator=text_member(body, "delegator") or None,
+            origin=circumstances.of_api(request),
         )
         return Response(one(Intent.objects.get(pk=intent.id)), status=201)
 
@@ -73,6 +90,29 @@ class DecisionView(View):
             raise Problem("not-found", f"There is no decision {known_as(decision_id, 'dec')} of yours.")
         decisions.withdraw(decision, by=person_of(request))
         return Response(one(Intent.objects.get(pk=decision.intent_id)))
+
+
+class RecordView(View):
+    """`/decisions/{id}/record`"""
+
+    open_to = {"GET": (MAY_VIEW_INTENTS,)}
+
+    @api_schema.RECORD
+    def get(self, request: Request, decision_id: str) -> HttpResponse:
+        query(request)
+        found = Decision.objects.filter(pk=decision_id) if ids.is_id(decision_id, "dec") else Decision.objects.none()
+        decision = found.select_related("intent").first()
+        if decision is None or not decision_record.may_read(person_of(request), decision):
+            raise Problem(
+                "not-found",
+                f"There is no decision {known_as(decision_id, 'dec')} whose record is for you: auditors "
+                "have every record, and everybody has those of their own decisions.",
+            )
+        if not (signed := decision_record.signed_record(decision)):
+            raise Problem("not-found", "This decision is from before records were signed: it has none.")
+        # Personal data: an address stands in it.
+        headers = {"Content-Disposition": f'attachment; filename="{decision.pk}.jws"'}
+        return HttpResponse(signed, content_type="application/jose", headers=headers)
 
 
 class QueueView(View):

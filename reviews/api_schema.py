@@ -3,6 +3,7 @@
 from typing import Any
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 from rest_framework import serializers
 
@@ -50,6 +51,12 @@ class NewDecision(serializers.Serializer):
         help_text="With approve: a JSON Patch (RFC 6902) of the payload. What it makes has a digest of its own, and"
         " approvals of what it was before no longer count.",
     )
+    delegator = serializers.CharField(
+        required=False,
+        allow_null=True,
+        help_text="The username of who you decide for, where you could for several. Without it you decide for yourself"
+        " where you have a seat to fill, else for the only one who delegated to you.",
+    )
 
 
 DECIDE = extend_schema(
@@ -81,6 +88,19 @@ WITHDRAW = extend_schema(
     summary="Take one's own vote back while the intent is pending",
     auth=PEOPLE,
     responses={200: IntentShown},
+    tags=["decisions"],
+)
+
+
+RECORD = extend_schema(
+    operation_id="decisions_record",
+    summary="The signed record of a decision",
+    description=(
+        "A compact JWS (RFC 7515) by one of the keys of `/.well-known/jwks.json`; its payload is the record. For"
+        " auditors, and for the reviewer whose decision it is."
+    ),
+    auth=PEOPLE,
+    responses={(200, "application/jose"): OpenApiTypes.STR},
     tags=["decisions"],
 )
 

@@ -2,11 +2,12 @@
 
 from django.urls import path
 
-from reviews.api import AnswersView, DecisionsView, DecisionView, QueueView
+from reviews.api import AnswersView, DecisionsView, DecisionView, QueueView, RecordView
 
 urlpatterns = [
     path("intents/<str:intent_id>/decisions", DecisionsView.as_view(), name="intent-decisions"),
     path("intents/<str:intent_id>/answers", AnswersView.as_view(), name="intent-answers"),
     path("decisions/<str:decision_id>", DecisionView.as_view(), name="decision"),
+    path("decisions/<str:decision_id>/record", RecordView.as_view(), name="decision-record"),
     path("queue", QueueView.as_view(), name="queue"),
 ]

@@ -12,7 +12,8 @@ from django.utils.safestring import SafeString
 
 from intents import amending, in_force
 from intents.models import Intent
-from reviews import editing, presentation
+from reviews import confirming, editing, presentation
+from reviews.asked import asked_after
 from reviews.presentation import text
 from reviews.quorum import groups_of
 from zehrava import canonical
@@ -35,6 +36,10 @@ class Look:
     needs: SafeString
     same_people: bool
     title: SafeString
+    # What was shown, to be approved as that and as nothing else.
+    meaning: str
+    # What to type before it is approved, at high risk.
+    asked: confirming.Asked | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +75,23 @@ def _policy(amended: Intent) -> SafeString:
 
 
 def looked_at(intent: Intent, typed: Mapping[str, str]) -> Any:
-    """The JSON Patch that was shown before, to be approved. Raises Problem `invalid` where more was typed since."""
+    """The JSON Patch that was shown before, to be approved.
+
+    Raises Problem `invalid` where more was typed since, or not typed back what is at stake.
+    """
     try:
         patch = canonical.loads(typed.get("changes", ""))
     except canonical.StrictError as error:
         raise Problem("invalid", "The changes did not arrive whole. Look at them once more.", path="") from error
-    if typed.get("digest") == intent.digest and amending.patch_between(intent.payload, read(intent, typed)) != patch:
+    written = (
+        amending.patch_between(intent.payload, read(intent, typed)) if typed.get("digest") == intent.digest else None
+    )
+    # As JSON: Python takes true for 1.
+    if written is not None and canonical.dumps(written) != canonical.dumps(patch):
         raise Problem("invalid", "You changed more since you looked. This is what it would be now.", path="")
+    if typed.get("digest") == intent.digest:
+        amended = amending.work_out(intent, patch, snapshot=in_force.current()).amended
+        confirming.refuse_unless(confirming.asked_of_change(intent, amended), typed.get("typed", ""))
     return patch
 
 
@@ -96,9 +111,11 @@ def look(intent: Intent, changed: Any, shown: ChangePage) -> ChangePage:
             differences=editing.differences(intent.payload, amended.payload),
             policy=_policy(amended),
             widenings=[text(each) for each in change.widenings],
-            needs=text(presentation.needs(amended.requirement)),
+            needs=text(presentation.needs(asked_after(intent, amended))),
             same_people=groups_of(amended.requirement) == groups_of(intent.requirement),
             title=presentation.title(amended),
+            meaning=amending.meaning(amended, change.widenings),
+            asked=confirming.asked_of_change(intent, amended),
         ),
     )
 

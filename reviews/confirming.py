@@ -31,8 +31,15 @@ def asked_back(intent: Intent) -> Asked | None:
 
     What the portal worked out itself comes before what the agent claims; what no keyboard types is not asked for.
     """
-    if RiskLevel(intent.risk_level) not in _RISKS:
-        return None
+    return _stake(intent) if RiskLevel(intent.risk_level) in _RISKS else None
+
+
+def asked_of_change(before: Intent, after: Intent) -> Asked | None:
+    """The same for a change: what would run is typed, where either of the two could go badly wrong."""
+    return asked_back(after) or (_stake(after) if asked_back(before) else None)
+
+
+def _stake(intent: Intent) -> Asked:
     for derived in (True, False):
         if intent.document["value"] and ("value" in intent.derived) is derived:
             return _amount(intent.document["value"])
@@ -44,7 +51,11 @@ def asked_back(intent: Intent) -> Asked | None:
 
 def refuse_unless_typed(intent: Intent, typed: str) -> None:
     """Raises Problem `invalid` with the path `/typed` where what was typed is not what was asked for."""
-    asked = asked_back(intent)
+    refuse_unless(asked_back(intent), typed)
+
+
+def refuse_unless(asked: Asked | None, typed: str) -> None:
+    """The same for what is asked; nothing is, where it is None."""
     if asked is not None and _plainly(typed) not in asked.accepted:
         raise Problem("invalid", f"Type the {asked.what}: {asked.shown}", path="/typed")
 

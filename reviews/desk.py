@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib.auth.models import User
 from django.core.paginator import Page, Paginator
-from django.db.models import Count, Max, Min, Q, QuerySet
+from django.db.models import Max, Q, QuerySet
 from django.db.models.functions import Now
 from django.http import HttpRequest
 from django.urls import reverse
@@ -18,16 +18,19 @@ from django.urls import reverse
 from audit import clock
 from intents import in_force
 from intents.models import Intent, RiskLevel, Status
+from intents.steps import later_groups
 from reviews import alike, presentation
 from reviews.desk_filters import DeskFilter
-from reviews.entitlement import groups_of_person, standing_of, votes_of
-from reviews.models import Decision, Take
-from reviews.queue import Asked, asks, groups_asked, pending, waits_for
+from reviews.entitlement import groups_of_person, in_whose_place, standing_of, votes_of
+from reviews.models import Decision, Take, Vote
+from reviews.queue import Asked, Overview, Under, Waiting, escalated, may_be_shown, overview, pending, waits_for
 from reviews.quorum import groups_of
 from reviews.taking import takes_of
+from reviews.ties import Ties, ties_of
 from zehrava.policy.requirements import DEFAULT_GROUP
 
-MINE, GROUPS, SOON, ALL, PERSON, DECIDED = "mine", "groups", "soon", "all", "person", "decided"
+MINE, GROUPS, ESCALATED, SOON = "mine", "groups", "escalated", "soon"
+ALL, PERSON, DECIDED = "all", "person", "decided"
 PER_PAGE = 25
 CARDS, TABLE = "cards", "table"
 # The cookie in which a browser keeps how it likes to see the desk; the desk's own, and no secret.
@@ -41,6 +44,7 @@ _URGENT_FIRST = "Ordered by risk, what could go most wrong first, then by time l
 ORDER = {
     MINE: _URGENT_FIRST,
     GROUPS: f"Everything that asks a group of yours, also what you have voted on. {_URGENT_FIRST}",
+    ESCALATED: "What was escalated, and what nobody can meet as things stand, oldest first.",
     SOON: "What ends within a quarter of an hour, least time left first.",
     ALL: _URGENT_FIRST,
     PERSON: "Ordered by age, oldest first: nothing guesses what happened, so these wait until a person says.",
@@ -55,7 +59,7 @@ class Counts:
     mine: int = 0
     all: int = 0
     person: int = 0
-    # Changes when something arrives.
+    # Changes when something arrives, and when an escalation goes on.
     moved: str | None = None
 
 
@@ -78,7 +82,11 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """What the template shows. `query` is what was asked for, without the page: for links to other pages."""
+    """What the template shows.
+
+    `query` is what was asked for, without the page: for links to other pages. `oldest` is for how long the first of
+    what waits for this person has waited, where that is what is shown.
+    """
 
     tabs: list[Tab]
     tab: str
@@ -101,14 +109,14 @@ def page(request: HttpRequest) -> Desk:
     sees_all = person.has_perm("intents.view_intent")
     counted = counts(request)
     wanted = request.GET.get("tab")
-    tab = wanted if wanted in ORDER and (sees_all or wanted in (MINE, GROUPS, SOON)) else MINE
+    tab = wanted if wanted in ORDER and (sees_all or wanted in (MINE, GROUPS, ESCALATED, SOON)) else MINE
     rows = _rows(tab, request, sees_all=sees_all, now=now)
-    filters = DeskFilter(request.GET, rows, asked=_asked(request), now=now)
-    lines, shown = _lines(filters.qs, tab, request.GET.get("page"), now)
+    filters = DeskFilter(request.GET, rows, asked=_asked_of(request), now=now)
+    lines, shown = _lines(filters.qs, tab, request, now)
     query = request.GET.copy()
     query.pop("page", None)
     return Desk(
-        tabs=_tabs(tab, counted, sees_all=sees_all),
+        tabs=_tabs(tab, counted, sees_all=sees_all, escalates=_escalates(request)),
         tab=tab,
         view=TABLE if request.COOKIES.get(VIEW_COOKIE) == TABLE else CARDS,
         lines=lines,
@@ -116,11 +124,11 @@ def page(request: HttpRequest) -> Desk:
         counts=counted,
         filters=filters,
         query=query.urlencode(),
-        why_none="" if counted.mine else _why_none(person),
-        oldest=_oldest(request, now) if counted.mine else "",
+        why_none="" if counted.mine or ties_of(request).given_to(person) else _why_none(person),
+        oldest=presentation.span(now - filters.oldest) if tab == MINE and filters.oldest else "",
         order=ORDER[tab],
         now=now,
-        revision=_revision(counted),
+        revision=_revision(request),
     )
 
 
@@ -130,44 +138,69 @@ def follow(request: HttpRequest) -> dict[str, Any]:
     `urgent` are those that wait for this person and could go most wrong, so that an open desk can call them.
     """
     counted = counts(request)
-    urgent = pending().filter(_waits(request), risk_level__in=URGENT).values_list("pk", flat=True)[:PER_PAGE]
+    urgent = (
+        pending().filter(_waiting(request).condition, risk_level__in=URGENT).values_list("pk", flat=True)[:PER_PAGE]
+    )
     return {
-        "revision": _revision(counted),
+        "revision": _revision(request),
         "mine": counted.mine,
         "person": counted.person,
         "urgent": list(urgent),
     }
 
 
-def _revision(counted: Counts) -> str:
-    """Short, and another one whenever somebody proposes, decides, takes a vote back, or finds out what happened."""
-    voted = Decision.objects.aggregate(newest=Max("pk"), withdrawn=Max("withdrawn_at"))
-    taken = Take.objects.filter(until__gt=Now()).order_by("pk").values_list("intent_id", "person_id")
+def _revision(request: HttpRequest) -> str:
+    """Short, and another one whenever somebody proposes, decides, takes a vote back, or finds out what happened.
+
+    Of who sees no others, whenever any of that is about what waits for them.
+    """
+    counted = counts(request)
+    takes, votes = _takes(request), Decision.objects.all()
+    if not _person(request).has_perm("intents.view_intent"):
+        theirs = pending().filter(_waiting(request).condition).order_by()
+        takes, votes = takes_of(theirs), votes.filter(intent__in=theirs)
+    voted = votes.aggregate(newest=Max("pk"), withdrawn=Max("withdrawn_at"))
+    taken = [(pk, takes[pk].person_id) for pk in sorted(takes)]
     parts = [counted.mine, counted.all, counted.person, counted.moved, voted["newest"], voted["withdrawn"], *taken]
     return hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()[:16]
 
 
 def counts(request: HttpRequest) -> Counts:
-    """The numbers on the desk and in the sidebar, read once per request."""
-    known: Counts | None = getattr(request, "_desk_counts", None)
-    if known is None:
-        known = _count(request)
-        request._desk_counts = known  # type: ignore[attr-defined]
-    return known
+    """The numbers on the desk and in the sidebar; what they come from is read once per request."""
+    if not request.user.is_authenticated:
+        return Counts()
+    seen, mine = _overview(request), _waiting(request).number
+    if not _person(request).has_perm("intents.view_intent"):
+        # Nor is anything said of what else moves.
+        return Counts(mine)
+    return Counts(mine, seen.pending, seen.indeterminate, seen.moved)
 
 
-def cards(intents: Sequence[Intent], now: datetime) -> list[presentation.Card]:
-    """The cards of these intents, with two queries for their votes and one for who is on them."""
-    votes, takes = votes_of(intents), takes_of(intents)
+def cards(
+    intents: Sequence[Intent], now: datetime, *, person: User, ties: Ties, takes: Mapping[str, Take]
+) -> list[presentation.Card]:
+    """The cards of these intents for this person, with two queries for their votes."""
+    votes = votes_of(intents)
     return [
         presentation.card(
             intent,
-            given=standing_of(intent, votes.get(intent.pk, [])).given,
+            stood=standing_of(intent, votes.get(intent.pk, []), ties),
             now=now,
             taken_by=takes[intent.pk].person.get_username() if intent.pk in takes else None,
+            decided_by=_deciders(intent, votes.get(intent.pk, [])),
+            in_whose_place=in_whose_place(intent, votes.get(intent.pk, []), person, ties),
+            glass_broken=any(vote.break_glass for vote in votes.get(intent.pk, [])),
         )
         for intent in intents
     ]
+
+
+def _deciders(intent: Intent, votes: Sequence[Decision]) -> str:
+    """Whose votes decided it, where people did."""
+    if intent.decided_at is None:
+        return ""
+    vote = Vote.REJECT if intent.status == Status.REJECTED else Vote.APPROVE
+    return ", ".join(dict.fromkeys(one.who for one in votes if one.vote == vote))
 
 
 def _person(request: HttpRequest) -> User:
@@ -175,50 +208,41 @@ def _person(request: HttpRequest) -> User:
     return request.user
 
 
-def _waits(request: HttpRequest) -> Q:
-    """What waits for this person; what has to be known for that is read once per request."""
-    known: Q | None = getattr(request, "_desk_waits", None)
+def _waiting(request: HttpRequest) -> Waiting:
+    """What waits for this person, read once per request."""
+    known: Waiting | None = getattr(request, "_desk_waiting", None)
     if known is None:
-        known = waits_for(_person(request), _asked(request))
-        request._desk_waits = known  # type: ignore[attr-defined]
+        known = waits_for(_person(request), _overview(request), ties_of(request))
+        request._desk_waiting = known  # type: ignore[attr-defined]
     return known
 
 
-def _asked(request: HttpRequest) -> Asked:
-    known: Asked | None = getattr(request, "_desk_asked", None)
+def _takes(request: HttpRequest) -> dict[str, Take]:
+    """Who is on what now, read once per request: of all intents, few at any time."""
+    known: dict[str, Take] | None = getattr(request, "_desk_takes", None)
     if known is None:
-        known = groups_asked()
-        request._desk_asked = known  # type: ignore[attr-defined]
+        known = {take.intent_id: take for take in Take.objects.filter(until__gt=Now()).select_related("person")}
+        request._desk_takes = known  # type: ignore[attr-defined]
     return known
 
 
-def _count(request: HttpRequest) -> Counts:
-    person = _person(request)
-    if not person.is_authenticated:
-        return Counts()
-    waits = Q(status=Status.PENDING_APPROVAL, expires_at__gt=Now())
-    found = Intent.objects.filter(status__in=[Status.PENDING_APPROVAL, Status.INDETERMINATE]).aggregate(
-        mine=Count("pk", filter=waits & _waits(request)),
-        all=Count("pk", filter=waits),
-        person=Count("pk", filter=Q(status=Status.INDETERMINATE)),
-        newest=Max("pk"),
-    )
-    if not person.has_perm("intents.view_intent"):
-        return Counts(found["mine"], moved=found["newest"])
-    return Counts(found["mine"], found["all"], found["person"], found["newest"])
-
-
-def _oldest(request: HttpRequest, now: datetime) -> str:
-    asked = pending().filter(_waits(request)).order_by().aggregate(at=Min("created_at"))["at"]
-    return presentation.span(now - asked) if asked else ""
+def _overview(request: HttpRequest) -> Overview:
+    known: Overview | None = getattr(request, "_desk_overview", None)
+    if known is None:
+        known = overview()
+        request._desk_overview = known  # type: ignore[attr-defined]
+    return known
 
 
 def _rows(tab: str, request: HttpRequest, *, sees_all: bool, now: datetime) -> QuerySet[Intent]:
     """The intents of a tab in their order."""
     if tab == MINE:
-        return pending().filter(_waits(request))
+        return pending().filter(_waiting(request).condition)
     if tab == GROUPS:
         return pending().filter(_asks_mine(request))
+    if tab == ESCALATED:
+        late = pending().filter(escalated(_overview(request).asked)).order_by("created_at", "id")
+        return late if sees_all else late.filter(_asks_mine(request))
     if tab == SOON:
         soon = pending() if sees_all else pending().filter(_asks_mine(request))
         return soon.filter(expires_at__lte=now + ABOUT_TO_EXPIRE).order_by("expires_at", "id")
@@ -233,33 +257,64 @@ def _rows(tab: str, request: HttpRequest, *, sees_all: bool, now: datetime) -> Q
 
 
 def _asks_mine(request: HttpRequest) -> Q:
-    return asks(groups_of_person(_person(request)), _asked(request))
+    """What asks a group of theirs, or of who they stand in for; see `may_be_shown`."""
+    known: Q | None = getattr(request, "_desk_asks_mine", None)
+    if known is None:
+        asked = _overview(request).asked
+        known = may_be_shown(_person(request), _waiting(request), asked, ties_of(request))
+        request._desk_asks_mine = known  # type: ignore[attr-defined]
+    return known
 
 
-def _lines(rows: QuerySet[Intent], tab: str, number: str | None, now: datetime) -> tuple[list[Line], Page]:
+def _lines(rows: QuerySet[Intent], tab: str, request: HttpRequest, now: datetime) -> tuple[list[Line], Page]:
     """One page of the desk: paged first, so that only what is shown is ever read whole."""
+    number, person, ties, takes = request.GET.get("page"), _person(request), ties_of(request), _takes(request)
     if tab not in (MINE, GROUPS, ALL):
         alone = Paginator(rows.select_related("agent", "action_type_version"), PER_PAGE).get_page(number)
-        return [Line(card) for card in cards(list(alone.object_list), now)], alone
+        made_alone = cards(list(alone.object_list), now, person=person, ties=ties, takes=takes)
+        return [Line(card) for card in made_alone], alone
     shown: Page[alike.Row] = Paginator(alike.grouped(rows), PER_PAGE).get_page(number)
     found = list(shown.object_list)
     few = alike.members(rows, found)
     first = {key: intents[0] for key, intents in few.items()}
-    made = {card.intent.pk: card for card in cards(list(first.values()), now)}
+    made = {card.intent.pk: card for card in cards(list(first.values()), now, person=person, ties=ties, takes=takes)}
     lines = []
     for row in found:
         if row["alike"] not in first:
             continue  # decided since it was counted
         card = made[first[row["alike"]].pk]
-        group = alike.group(row, few[row["alike"]], card, now) if row["n"] > 1 else None
+        group = None
+        if row["n"] > 1:
+            on_it = next((takes[one.pk].person.get_username() for one in few[row["alike"]] if one.pk in takes), None)
+            group = alike.group(row, few[row["alike"]], card, now, taken_by=on_it)
         lines.append(Line(card, group))
     return lines, shown
 
 
-def _tabs(tab: str, counted: Counts, *, sees_all: bool) -> list[Tab]:
+def _escalates(request: HttpRequest) -> bool:
+    """Whether a policy behind what is pending escalates, or some of it cannot be met: else nothing is to be seen."""
+    stuck = _person(request).has_perm("intents.view_intent") and _overview(request).unmeetable
+    return bool(stuck) or any(ask.escalates for ask in _asked_of(request).values())
+
+
+def _asked_of(request: HttpRequest) -> Asked:
+    """The requirements that this person may know of: all, or those of what they may be shown."""
+    person, asked = _person(request), _overview(request).asked
+    if person.has_perm("intents.view_intent"):
+        return asked
+    known: set[Under] | None = getattr(request, "_desk_known", None)
+    if known is None:
+        shown = pending().order_by().filter(_asks_mine(request))
+        known = {Under(*each) for each in shown.values_list(*Under._fields).distinct()}
+        request._desk_known = known  # type: ignore[attr-defined]
+    return {under: ask for under, ask in asked.items() if under in known}
+
+
+def _tabs(tab: str, counted: Counts, *, sees_all: bool, escalates: bool) -> list[Tab]:
     shown: list[tuple[str, str, int | None]] = [
         (MINE, "Waiting for me", counted.mine),
         (GROUPS, "My groups", None),
+        *([(ESCALATED, "Escalated", None)] if escalates or tab == ESCALATED else []),
         (SOON, "About to expire", None),
     ]
     if sees_all:
@@ -296,5 +351,5 @@ def _listed(names: Sequence[str]) -> str:
 
 def _groups_that_are_asked() -> set[str]:
     policies = in_force.current().policies.policies
-    asked = [rule.requirement for policy in policies for rule in policy.rules if rule.requirement]
-    return {DEFAULT_GROUP} | {group for requirement in asked for group in groups_of(requirement.document())}
+    asked = [rule.requirement.document() for policy in policies for rule in policy.rules if rule.requirement]
+    return {DEFAULT_GROUP} | {group for each in asked for group in (*groups_of(each), *later_groups(each))}

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import django_filters
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, Min, Q, QuerySet
 
 from intents.models import Intent, RiskLevel
 from reviews.queue import Asked, asks
@@ -21,7 +21,10 @@ AGES = {"5m": ("5 minutes", 5), "15m": ("15 minutes", 15), "1h": ("an hour", 60)
 
 
 class DeskFilter(django_filters.FilterSet):
-    """Read from the query; what cannot be read is said beside its field and leaves the queue as it is."""
+    """Read from the query; what cannot be read is said beside its field and leaves the queue as it is.
+
+    `oldest` is when the first of the whole queue was asked, None where it is empty.
+    """
 
     q = django_filters.CharFilter(method="find", max_length=LONGEST_WORDS, label="Search")
     agent = django_filters.ChoiceFilter(field_name="agent_name", label="Agent", empty_label="Any agent")
@@ -47,11 +50,11 @@ class DeskFilter(django_filters.FilterSet):
     def __init__(self, data: Mapping[str, Any], queryset: QuerySet[Intent], *, asked: Asked, now: datetime) -> None:
         super().__init__(data=data, queryset=queryset)
         self.asked, self.now = asked, now
-        agents, actions, currencies = _counted(queryset)
+        (agents, actions, currencies), self.oldest = _counted(queryset)
         self._offer("agent", agents)
         self._offer("action", actions)
         self._offer("currency", currencies)
-        groups = sorted({group for each in asked.values() for group in each})
+        groups = sorted({group for each in asked.values() for group in each.groups})
         self._offer("group", [(group, group) for group in groups])
 
     @property
@@ -79,14 +82,18 @@ class DeskFilter(django_filters.FilterSet):
         return rows.filter(created_at__lte=self.now - timedelta(minutes=AGES[age][1]))
 
 
-def _counted(rows: QuerySet[Intent]) -> tuple[list[Choice], ...]:
-    """The agents, actions and currencies there are, each with how many, most first; one query."""
+def _counted(rows: QuerySet[Intent]) -> tuple[tuple[list[Choice], ...], datetime | None]:
+    """The agents, actions and currencies there are, each with how many, most first, and the oldest; one query."""
     fields = ("agent_name", "action", "value_currency")
     found: tuple[Counter[str], ...] = (Counter(), Counter(), Counter())
-    for *values, number in rows.order_by().values_list(*fields).annotate(number=Count("pk")):
+    oldest: datetime | None = None
+    kinds = rows.order_by().values_list(*fields).annotate(number=Count("pk"), first=Min("created_at"))
+    for *values, number, first in kinds:
+        oldest = min(oldest or first, first)
         for counter, value in zip(found, values, strict=True):
             if value is not None:
                 counter[value] += number
-    return tuple(
+    choices = tuple(
         [(value, f"{value} ({number:,})") for value, number in counter.most_common(MOST_CHOICES)] for counter in found
     )
+    return choices, oldest

@@ -10,6 +10,7 @@ import difflib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from django.utils.safestring import SafeString, mark_safe
@@ -24,7 +25,9 @@ from zehrava.problems import Problem
 FIELDS = 60
 LONGEST = 5_000
 # Lists longer than this are compared by what is taken from their ends and what is left between.
-ALIGNED = 1_000
+ALIGNED = 200
+# So many places are told apart; what differs in more is shown as what it was and what it is.
+PLACES = 400
 
 Steps = tuple[str | int, ...]
 
@@ -204,10 +207,21 @@ def _where(typed: str) -> str:
 
 
 def differences(before: Any, after: Any) -> list[Difference]:
-    """Every place where the two differ, whole values on both sides."""
-    return [
-        Difference(text(_label(steps)), _side(old), _side(new)) for steps, old, new in _differing(before, after, ())
-    ]
+    """Every place where the two differ, whole values on both sides; beyond `PLACES`, each member that does, whole."""
+    places = list(islice(_differing(before, after, ()), PLACES + 1))
+    if len(places) > PLACES:
+        places = list(_members_that_differ(before, after))
+    return [Difference(text(_label(steps)), _side(old), _side(new)) for steps, old, new in places]
+
+
+def _members_that_differ(before: Any, after: Any) -> Iterator[tuple[Steps, Any, Any]]:
+    if not (isinstance(before, dict) and isinstance(after, dict)) or len(before) + len(after) > PLACES:
+        yield (), before, after
+        return
+    for key in dict.fromkeys([*sorted(before), *sorted(after)]):
+        old, new = before.get(key, _NOTHING), after.get(key, _NOTHING)
+        if old is _NOTHING or new is _NOTHING or canonical.dumps(old) != canonical.dumps(new):
+            yield (key,), old, new
 
 
 _NOTHING = object()

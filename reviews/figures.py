@@ -23,7 +23,8 @@ from django.utils.safestring import SafeString
 from audit.text import visible
 from intents.models import Intent, Status
 from reviews import presentation
-from reviews.models import Decision, Vote
+from reviews.intent_filters import LATELY, decided_lately
+from reviews.models import Decision, StandingUse, Vote
 
 DAYS = 14
 BUSIEST = 8
@@ -88,7 +89,7 @@ class Figures:
 
 
 def figures(now: datetime) -> Figures:
-    """The figures of the last `DAYS` days; seven queries, however many rows there are."""
+    """The figures of the last `DAYS` days; eight queries, however many rows there are."""
     since = now.date() - timedelta(days=DAYS - 1)
     recent = Intent.objects.filter(created_at__gte=datetime.combine(since, time.min, UTC)).order_by()
     days = _days(recent, since)
@@ -98,8 +99,8 @@ def figures(now: datetime) -> Figures:
         chart_options=json.dumps(_CHART_OPTIONS),
         days=days,
         outcomes=list(OUTCOMES),
-        rules=_rules(recent),
-        agents=_agents(recent),
+        rules=_rules(recent, since),
+        agents=_agents(recent, since),
         since=since,
         now=now,
     )
@@ -113,8 +114,10 @@ def _now(now: datetime) -> list[Figure]:
         oldest=Min("created_at", filter=waiting),
         person=Count("pk", filter=Q(status=Status.INDETERMINATE)),
     )
-    votes = Decision.objects.filter(withdrawn_at=None, created_at__gt=now - timedelta(days=1)).aggregate(
-        approved=Count("pk", filter=Q(vote=Vote.APPROVE)), rejected=Count("pk", filter=Q(vote=Vote.REJECT))
+    lately = Intent.objects.filter(decided_at__gt=now - LATELY)
+    votes = lately.aggregate(
+        approved=Count("pk", filter=decided_lately(Vote.APPROVE)),
+        rejected=Count("pk", filter=decided_lately(Vote.REJECT)),
     )
     oldest = presentation.span(now - found["oldest"]) if found["oldest"] else "–"
     decided = reverse("admin:index") + "?tab=decided"
@@ -122,8 +125,14 @@ def _now(now: datetime) -> list[Figure]:
         Figure("Waiting for people", f"{found['waiting']:,}", f"{index}?tab=all"),
         Figure("Oldest that waits", oldest, f"{index}?tab=all"),
         Figure("Median time to decide", _median(), decided, "from the proposal to the decision of a person"),
-        Figure("Approved in 24 hours", f"{votes['approved']:,}", decided, "votes of people"),
-        Figure("Rejected in 24 hours", f"{votes['rejected']:,}", f"{listed}?status__in=rejected", "votes of people"),
+        Figure("Approved in 24 hours", f"{votes['approved']:,}", f"{listed}?decided=approve", "by people"),
+        Figure("Rejected in 24 hours", f"{votes['rejected']:,}", f"{listed}?decided=reject", "by people"),
+        Figure(
+            "Passed in advance in 24 hours",
+            f"{StandingUse.objects.filter(number__isnull=False, at__gt=now - LATELY).count():,}",
+            reverse("admin:reviews_standingapproval_changelist"),
+            "on standing approvals",
+        ),
         Figure("Need a person", f"{found['person']:,}", f"{index}?tab=person", "nobody knows what they did"),
     ]
 
@@ -168,16 +177,21 @@ def _chart(days: list[tuple[date, list[int]]]) -> str:
     )
 
 
-def _rules(recent: Any) -> list[Busy]:
+def _listed(since: date, **filters: str) -> str:
+    """The intents since that day, filtered like this, in the list of all."""
+    from_then = {"created_at_from_0": since.isoformat(), "created_at_from_1": "00:00:00"}
+    return f"{reverse('admin:intents_intent_changelist')}?{urlencode({**filters, **from_then})}"
+
+
+def _rules(recent: Any, since: date) -> list[Busy]:
     named = recent.annotate(policy=KT("verdict__policy"), rule=KT("verdict__rule"))
     counted = named.values_list("policy", "rule", "policy_version__policy_id").annotate(
         number=Count("pk"), asked=Count("pk", filter=Q(requirement__isnull=False))
     )
-    listed = reverse("admin:intents_intent_changelist")
     return [
         Busy(
             visible(f"{policy} › {rule}" if policy_id else "no policy matches"),
-            reverse("admin:intents_policy_change", args=[policy_id]) if policy_id else listed,
+            _listed(since, said_by=f"{policy}/{rule}" if policy_id else "/"),
             number,
             asked,
         )
@@ -185,12 +199,11 @@ def _rules(recent: Any) -> list[Busy]:
     ]
 
 
-def _agents(recent: Any) -> list[Busy]:
+def _agents(recent: Any, since: date) -> list[Busy]:
     counted = recent.values_list("agent_id", "agent_name").annotate(
         number=Count("pk"), asked=Count("pk", filter=Q(requirement__isnull=False))
     )
-    listed = reverse("admin:intents_intent_changelist")
     return [
-        Busy(visible(name), f"{listed}?{urlencode({'agent__id__exact': agent_id})}", number, asked)
+        Busy(visible(name), _listed(since, agent__id__exact=agent_id), number, asked)
         for agent_id, name, number, asked in counted.order_by("-number", "agent_name")[:BUSIEST]
     ]

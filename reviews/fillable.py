@@ -1,22 +1,25 @@
 """Whether anybody could approve what a policy asks for, said when it is saved: warnings, never a refusal.
 
 Groups change after a policy is saved, so this is about today: a group that is missing, too few people who are active,
-an owner who sits in a group and does not count for their own agent, and what the desk cannot see to yet.
+an owner who sits in a group and does not count for their own agent, nobody to escalate to, and what the desk cannot see
+to yet.
 """
 
 from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from django.contrib.auth.models import Group, User
 
 from intents.models import Agent
-from reviews.quorum import cannot_see_to, groups_of, standing
-from zehrava.policy import ASK, Policy
+from intents.steps import later_groups
+from reviews.quorum import can_be_met, cannot_see_to, groups_of, told
+from zehrava.policy import ASK, Policy, Rule
+from zehrava.policy import Requirement as Required
 
 NAMED = 3
 Requirement = Mapping[str, Any]
@@ -27,7 +30,7 @@ def warnings_of(policy: Policy) -> list[str]:
     asked = _asked(policy)
     if not asked:
         return []
-    crowd = _Crowd.of({group for need, _ in asked for group in [*groups_of(need), *_later(need)]}, policy)
+    crowd = _Crowd.of({group for need, _ in asked for group in [*groups_of(need), *later_groups(need)]}, policy)
     found: dict[str, list[str]] = defaultdict(list)
     for need, rules in asked:
         for fault in _faults(need, crowd):
@@ -36,14 +39,27 @@ def warnings_of(policy: Policy) -> list[str]:
 
 
 def _asked(policy: Policy) -> list[tuple[Requirement, list[str]]]:
-    """The different requirements, each with the rules that have it."""
-    rules = [(rule.id, rule.requirement) for rule in policy.rules if rule.requirement is not None]
+    """The different requirements, each with the rules, and rows of their tables, that have it."""
+    rules = [each for rule in policy.rules for each in _asked_by(rule)]
     if policy.default == ASK:
         rules.append(("default", policy.ask))
     names: dict[str, list[str]] = defaultdict(list)
     for name, requirement in rules:
         names[json.dumps(requirement.document(), sort_keys=True)].append(name)
     return [(json.loads(document), rules) for document, rules in names.items()]
+
+
+def _asked_by(rule: Rule) -> Iterator[tuple[str, Required]]:
+    """What a rule may ask for: of a table each row, and all of them at once, where it is not known which fits."""
+    if rule.requirement is None:
+        return
+    if rule.table is None:
+        yield rule.id, rule.requirement
+        return
+    for row in rule.table.rows:
+        yield f"{rule.id} (row {row.number})", row.requirement
+    if len(rule.table.rows) > 1:
+        yield f"{rule.id} (where it is not known which row fits)", rule.table.most
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,17 +86,9 @@ class _Crowd:
         there = frozenset(Group.objects.filter(name__in=names).values_list("name", flat=True))
         return cls(there, {person: frozenset(groups) for person, groups in members.items()}, agents)
 
-    def can_fill(self, seats: Sequence[Mapping[str, Any]], *, without: int | None = None) -> bool:
-        """Whether these seats could all be taken, one person in each."""
-        needed = sum(seat.get("count", 1) for seat in seats)
-        alike: dict[frozenset[str], int] = defaultdict(int)
-        chosen = []
-        for person, groups in self.people.items():
-            # More people who are in the same groups than there are seats change nothing.
-            if person != without and alike[groups] < needed:
-                alike[groups] += 1
-                chosen.append((person, groups))
-        return standing({"all_of": list(seats)}, chosen).met
+    def can_meet(self, need: Requirement, *, without: int | None = None) -> bool:
+        """Whether the seats of one way could all be taken, one person in each."""
+        return can_be_met(need, [(person, groups) for person, groups in self.people.items() if person != without])
 
 
 def _faults(need: Requirement, crowd: _Crowd) -> Iterator[str]:
@@ -91,48 +99,35 @@ def _faults(need: Requirement, crowd: _Crowd) -> Iterator[str]:
         yield from _too_few(need, crowd)
     for words in cannot_see_to(need):
         yield f"asks for {words}. The desk cannot see to that yet, so what it asks can be rejected and not approved."
-    if need.get("escalate_to") or need.get("escalation"):
-        yield "reminders and escalation do nothing yet: what nobody answers in time expires."
-    for group in _later(need):
+    yield from _nobody_later(need, crowd)
+
+
+def _nobody_later(need: Requirement, crowd: _Crowd) -> Iterator[str]:
+    """Of those who are asked when time passes."""
+    empty = False
+    for group in later_groups(need):
         if group not in crowd.groups:
+            empty = True
             yield f"there is no group {group} to escalate to. Ask an administrator to add it."
+        elif not any(group in groups for groups in crowd.people.values()):
+            empty = True
+            yield f"the group {group} has no active member, so that to ask it when time passes asks nobody."
+    last = {"all_of": need.get("escalate_to") or []}
+    if last["all_of"] and not empty and not crowd.can_meet(last):
+        yield f"when the time is over nobody can meet {told(last)}: {_members(last, crowd)}. One person fills one seat."
 
 
 def _too_few(need: Requirement, crowd: _Crowd) -> Iterator[str]:
-    arrangements = list(_arrangements(need))
-    if not any(crowd.can_fill(seats) for seats in arrangements):
-        yield f"nobody can meet {_told(need)}: {_members(need, crowd)}. One person fills one seat."
+    if not crowd.can_meet(need):
+        yield f"nobody can meet {told(need)}: {_members(need, crowd)}. One person fills one seat."
         return
     alone: list[str] = []
     for owner, agents in crowd.agents.items():
-        if not any(crowd.can_fill(seats, without=owner) for seats in arrangements):
+        if not crowd.can_meet(need, without=owner):
             alone += agents
     if alone:
         agents_told = _listed("what agent", sorted(alone), "what the agents")
-        yield f"nobody can meet {_told(need)} for {agents_told} asks: an owner does not approve for their own agent."
-
-
-def _arrangements(need: Requirement) -> Iterator[list[Mapping[str, Any]]]:
-    """The seats of all_of with one of each any_of; of many alternatives only the first hundred are looked at."""
-    combined: list[list[Mapping[str, Any]]] = [list(need.get("all_of") or ())]
-    for choices in need.get("any_of") or ():
-        combined = [[*seats, choice] for seats in combined for choice in choices][:100]
-    yield from combined
-
-
-def _later(need: Requirement) -> list[str]:
-    """Groups that are asked when time passes."""
-    steps = [group for step in need.get("escalation") or () for group in step.get("to") or ()]
-    return list(dict.fromkeys([*(seat["group"] for seat in need.get("escalate_to") or ()), *steps]))
-
-
-def _told(need: Requirement) -> str:
-    seats = [f"{seat['count']} of {seat['group']}" for seat in need.get("all_of") or ()]
-    choices = [
-        "(" + " or ".join(f"{seat['count']} of {seat['group']}" for seat in choice) + ")"
-        for choice in need.get("any_of") or ()
-    ]
-    return " and ".join([*seats, *choices])
+        yield f"nobody can meet {told(need)} for {agents_told} asks: an owner does not approve for their own agent."
 
 
 def _members(need: Requirement, crowd: _Crowd) -> str:

@@ -1,6 +1,6 @@
 """The pages of intents in the admin: the list, one intent with its buttons, and its history.
 
-A GET shows; only the POST views at the end change something, each by calling one function of the business.
+A GET shows; what changes something is in `intent_doors`.
 """
 
 from __future__ import annotations
@@ -9,15 +9,20 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.contrib.admin.utils import unquote
-from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.db.models.functions import Now
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.http import (
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseNotAllowed,
+    JsonResponse,
+)
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
+from django.urls import URLPattern, path
 from django.utils import formats
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
@@ -29,27 +34,37 @@ from unfold.contrib.filters.admin import (
     RelatedDropdownFilter,
 )
 
-from audit.actors import Actor
 from audit.admin_readonly import ReadOnlyAdmin
 from audit.event_types import EVENTS
 from audit.models import Event
 from audit.subjects import said_by_vote
 from audit.text import visible
-from intents import cancelling, execution
 from intents.models import Intent, RiskLevel, Status
-from reviews import change_page, confirming, decisions, entitlement, grounds, intent_page, notes, presentation, taking
-from reviews.models import Decision, Ground, Vote
+from reviews import (
+    before_after,
+    break_glass,
+    circumstances,
+    entitlement,
+    intent_page,
+    presentation,
+)
+from reviews.glass_doors import GlassDoors
+from reviews.intent_doors import IntentDoors, person_of
+from reviews.intent_filters import AskedFilter, DecidedFilter, RuleFilter
+from reviews.models import Decision, Ground
+from reviews.second_factor import freshest
+from reviews.similar_decisions import similar_decisions
+from reviews.ties import Ties, ties_of
 from reviews.tree import tree
 from zehrava.problems import Problem
 
 HISTORY_SHOWN = 200
 # Complaints that stand beside a field of the bar at the bottom.
-IN_THE_BAR = ("/rationale", "/reason", "/ground", "/typed", "/text")
-LONGEST_NAME = 120
+IN_THE_BAR = ("/delegator", "/rationale", "/reason", "/ground", "/typed", "/text")
 
 
 @admin.register(Intent)
-class IntentAdmin(ReadOnlyAdmin, ModelAdmin):  # type: ignore[misc]
+class IntentAdmin(IntentDoors, GlassDoors, ReadOnlyAdmin, ModelAdmin):  # type: ignore[misc]
     """Every intent, read-only for everyone; deciding has its own doors."""
 
     list_display = ["what", "agent", "state", "risk", "target_shown", "asked"]
@@ -60,6 +75,9 @@ class IntentAdmin(ReadOnlyAdmin, ModelAdmin):  # type: ignore[misc]
         ("action", FieldTextFilter),
         ("agent", RelatedDropdownFilter),
         ("created_at", RangeDateTimeFilter),
+        DecidedFilter,
+        RuleFilter,
+        AskedFilter,
     ]
     list_filter_submit = True
     list_select_related = ["action_type_version", "agent"]
@@ -76,12 +94,14 @@ class IntentAdmin(ReadOnlyAdmin, ModelAdmin):  # type: ignore[misc]
         """People with the permission see all; who fills a seat of an intent sees that one."""
         if super().has_view_permission(request, obj):
             return True
-        return obj is not None and entitlement.may_decide(obj, _person(request)) is None
+        return obj is not None and entitlement.may_decide(obj, person_of(request), ties_of(request)) is None
 
     # --- the list ---
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Intent]:
-        return super().get_queryset(request).defer("verdict", "requirement", "claims")
+        broken = Decision.objects.filter(intent=OuterRef("pk"), break_glass=True)
+        rows = super().get_queryset(request).annotate(glass_broken=Exists(broken))
+        return rows.defer("verdict", "requirement", "claims")
 
     @admin.display(description="What")
     def what(self, intent: Intent) -> SafeString:
@@ -90,7 +110,9 @@ class IntentAdmin(ReadOnlyAdmin, ModelAdmin):  # type: ignore[misc]
     @admin.display(description="Status")
     def state(self, intent: Intent) -> SafeString:
         status = Status(intent.status)
-        return _pill(status.label, presentation.STATUS_COLOURS.get(status, ""))
+        pill = _pill(status.label, presentation.STATUS_COLOURS.get(status, ""))
+        broken = intent.glass_broken  # type: ignore[attr-defined]
+        return format_html("{} {}", pill, _pill("glass broken", "red")) if broken else pill
 
     @admin.display(description="Risk", ordering="risk_score")
     def risk(self, intent: Intent) -> SafeString:
@@ -118,7 +140,8 @@ class IntentAdmin(ReadOnlyAdmin, ModelAdmin):  # type: ignore[misc]
         if request.method != "GET":
             # Nothing is saved from this address; the buttons have their own.
             raise PermissionDenied
-        return self._page(request, self._intent(request, object_id))
+        also = ("supersedes", "superseded_by", "standing_use__standing_approval")
+        return self._page(request, self._intent(request, object_id, *also))
 
     def history_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
@@ -147,6 +170,8 @@ class IntentAdmin(ReadOnlyAdmin, ModelAdmin):  # type: ignore[misc]
         return [
             door("follow", self.follow_view),
             door("raw", self.raw_view),
+            door("similar", self.similar_view),
+            door("before", self.before_view),
             door("decide", self.decide_view),
             door("edit", self.edit_view),
             door("take", self.take_view),
@@ -154,6 +179,7 @@ class IntentAdmin(ReadOnlyAdmin, ModelAdmin):  # type: ignore[misc]
             door("withdraw", self.withdraw_view),
             door("cancel", self.cancel_view),
             door("resolve", self.resolve_view),
+            door("glass", self.glass_view),
             *super().get_urls(),
         ]
 
@@ -172,8 +198,31 @@ class IntentAdmin(ReadOnlyAdmin, ModelAdmin):  # type: ignore[misc]
         }
         return self._render(request, "reviews/intent_raw.html", context)
 
-    def _intent(self, request: HttpRequest, object_id: str) -> Intent:
-        rows = Intent.objects.select_related("agent__owner", "action_type_version", "policy_version")
+    def similar_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """What people said of similar ones, for the page to fetch: who sees one intent only sees none of the others."""
+        intent = self._intent(request, object_id)
+        if not super().has_view_permission(request):
+            raise PermissionDenied
+        context = {"intent": intent, "what": presentation.title(intent), "similar": similar_decisions(intent)}
+        if "HX-Request" in request.headers:
+            return TemplateResponse(request, "reviews/intent_similar.html", context)
+        return self._render(request, "reviews/intent_similar_page.html", {**context, "title": "Similar decisions"})
+
+    def before_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """What stands at the target now beside what the intent will make of it: for its page, or by itself."""
+        intent = self._intent(request, object_id)
+        if request.method != "GET":
+            return HttpResponseNotAllowed(["GET"])
+        if not before_after.has_block(intent):
+            raise Http404("The action type of this intent does not say where to read what stands at the target.")
+        context = {"intent": intent, "comparison": before_after.compare(intent)}
+        if request.headers.get("HX-Request"):
+            return TemplateResponse(request, "reviews/before_after.html", context)
+        context |= {"what": presentation.title(intent), "title": "Before and after"}
+        return self._render(request, "reviews/before_after_page.html", context)
+
+    def _intent(self, request: HttpRequest, object_id: str, *also: str) -> Intent:
+        rows = Intent.objects.select_related("agent__owner", "action_type_version", "policy_version", *also)
         # The database's time, without a question of its own.
         rows = rows.annotate(read_at=Now())
         # The admin's own links write the underscore of an id as _5F; ours, in mails and answers, do not.
@@ -195,9 +244,17 @@ class IntentAdmin(ReadOnlyAdmin, ModelAdmin):  # type: ignore[misc]
         ground: str = "",
     ) -> HttpResponse:
         """The page; with `problem` what went wrong in `form`, and what was typed there."""
+        page = intent_page.build(
+            intent,
+            person_of(request),
+            now=intent.read_at,  # type: ignore[attr-defined]
+            # What was decided or refused meanwhile is read again.
+            ties=Ties() if request.method == "POST" else ties_of(request),
+            factor=freshest(request),
+        )
         context = {
             "title": "Intent",
-            "page": intent_page.build(intent, _person(request), now=intent.read_at),  # type: ignore[attr-defined]
+            "page": page,
             "intent": intent,
             "problem": problem,
             "typed": typed,
@@ -206,211 +263,30 @@ class IntentAdmin(ReadOnlyAdmin, ModelAdmin):  # type: ignore[misc]
             "ground": ground,
             # The place of the complaint: beside the field if it is about the field, else on top of the page.
             "field_error": problem.detail if problem and problem.path in IN_THE_BAR else "",
+            **self._reading(request, intent, page.digest),
         }
         response = self._render(request, "reviews/intent.html", context)
         response.status_code = problem.status if problem else 200
         return response
 
+    def _reading(self, request: HttpRequest, intent: Intent, digest: str) -> dict[str, str]:
+        """The fields of a form that say how what it decides on was read: since when, and whether all of it."""
+        sent = request.POST
+        opened = circumstances.opening(
+            intent.pk,
+            person_of(request),
+            digest,
+            at=intent.read_at,  # type: ignore[attr-defined]
+            kept=sent.get(circumstances.OPENED, ""),
+        )
+        return {"opened": opened, "seen": sent.get(circumstances.SEEN, "")}
+
     def _render(self, request: HttpRequest, template: str, context: dict[str, Any]) -> TemplateResponse:
         request.current_app = self.admin_site.name  # type: ignore[attr-defined]
-        return TemplateResponse(request, template, {**self.admin_site.each_context(request), **context})
-
-    # --- the doors that change something: POST, and nothing else ---
-
-    def decide_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Approve or reject what was rendered: the form carries the digests of what this person saw."""
-        intent = self._intent(request, object_id)
-        if request.method != "POST":
-            return _to_page(intent)
-        vote, rationale = request.POST.get("vote", ""), request.POST.get("rationale", "")
-        ground = request.POST.get("ground", "") if vote == Vote.REJECT else ""
-        try:
-            if vote == Vote.REJECT:
-                grounds.refuse_without(ground)
-            elif intent_page.abilities(intent, _person(request)).decide:
-                confirming.refuse_unless_typed(intent, request.POST.get("typed", ""))
-            decisions.decide(
-                intent.pk,
-                by=_person(request),
-                vote=vote,
-                digest=request.POST.get("digest", ""),
-                ground=ground,
-                rationale=rationale,
-                verdict_digest=request.POST.get("verdict_digest", ""),
-                requirement_digest=request.POST.get("requirement_digest", ""),
-            )
-        except Problem as problem:
-            if _already_did(intent, _person(request), vote, request.POST.get("digest", "")):
-                messages.info(
-                    request, format_html("Your vote on {} was already recorded. {}", _named(intent), _open_it(intent))
-                )
-                return HttpResponseRedirect(reverse("admin:index"))
-            return self._page(
-                request,
-                self._intent(request, object_id),
-                problem=problem,
-                typed=rationale,
-                form="decide",
-                ground=ground,
-            )
-        messages.success(request, _what_happened(self._intent(request, object_id), vote))
-        return HttpResponseRedirect(reverse("admin:index"))
-
-    def edit_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Change the payload: a POST with step "look" only shows what that would do, one with "approve" decides."""
-        intent, person = self._intent(request, object_id), _person(request)
-        may = intent_page.abilities(intent, person)
-        if not may.decide or may.only_reject:
-            messages.info(request, may.only_reject or may.why_not or "Nothing can be changed here any more.")
-            return _to_page(intent)
-        if request.method != "POST":
-            return self._edit_page(request, intent, change_page.page(intent, mode=request.GET.get("as", "fields")))
-        typed = {name: str(value) for name, value in request.POST.items()}
-        shown = change_page.page(intent, mode=typed.get("mode", change_page.AS_FIELDS), typed=typed)
-        try:
-            if typed.get("step") != change_page.STEP_APPROVE:
-                return self._edit_page(
-                    request, intent, change_page.look(intent, change_page.read(intent, typed), shown)
-                )
-            decisions.decide(
-                intent.pk,
-                by=person,
-                vote=Vote.APPROVE,
-                digest=typed.get("digest", ""),
-                ground=grounds.refuse_without(typed.get("ground", "")),
-                rationale=typed.get("rationale", ""),
-                changes=change_page.looked_at(intent, typed),
-                verdict_digest=typed.get("verdict_digest", ""),
-                requirement_digest=typed.get("requirement_digest", ""),
-            )
-        except Problem as problem:
-            still = change_page.still_shown(intent, typed, shown)
-            return self._edit_page(request, intent, still, problem=problem, typed=typed)
-        messages.success(request, _what_happened(self._intent(request, object_id), Vote.APPROVE, changed=True))
-        return HttpResponseRedirect(reverse("admin:index"))
-
-    def _edit_page(
-        self,
-        request: HttpRequest,
-        intent: Intent,
-        page: change_page.ChangePage,
-        *,
-        problem: Problem | None = None,
-        typed: dict[str, str] | None = None,
-    ) -> HttpResponse:
-        context = {
-            "title": "Change the payload",
-            "intent": intent,
-            "what": presentation.title(intent),
-            "page": page,
-            "problem": problem,
-            "rationale": (typed or {}).get("rationale", ""),
-            "grounds": Ground.choices,
-            "ground": (typed or {}).get("ground", ""),
-            "shown_digest": (typed or {}).get("digest") or intent.digest,
-        }
-        response = self._render(request, "reviews/intent_edit.html", context)
-        response.status_code = problem.status if problem else 200
-        return response
-
-    def take_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Say "I am on it", or let it go."""
-        intent, person = self._intent(request, object_id), _person(request)
-        if request.method != "POST":
-            return _to_page(intent)
-
-        def step() -> str:
-            if request.POST.get("do") == "let-go":
-                taking.let_go(intent.pk, by=person)
-                return "You let it go: others see that nobody is on it."
-            taking.take(intent.pk, by=person)
-            return "You are on it for five minutes. Others see that on the desk."
-
-        return self._do(request, intent, step, form="take")
-
-    def note_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Say something beside deciding: to people, or to the agent."""
-        intent, person = self._intent(request, object_id), _person(request)
-        if request.method != "POST":
-            return _to_page(intent)
-        words = request.POST.get("text", "")
-
-        def say() -> str:
-            if request.POST.get("do") == "ask":
-                notes.ask(intent, by=person, text=words)
-                return "The agent is asked; its answer will stand on this page."
-            notes.comment(intent, by=person, text=words)
-            return "Your comment is on this page. Agents never read it."
-
-        return self._do(request, intent, say, form="note", typed=words)
-
-    def withdraw_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Take this person's own vote back while the intent is pending."""
-        intent = self._intent(request, object_id)
-        if request.method != "POST":
-            return _to_page(intent)
-        person = _person(request)
-        own = Decision.objects.filter(intent=intent, reviewer=person, withdrawn_at=None).order_by("-id").first()
-        if own is None:
-            messages.info(request, "You have no vote here to take back.")
-            return _to_page(intent)
-
-        def take_back() -> str:
-            decisions.withdraw(own, by=person)
-            return "Your vote was taken back. You may vote again."
-
-        return self._do(request, intent, take_back, form="withdraw")
-
-    def cancel_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """An operator stops an intent before it runs."""
-        intent = self._intent(request, object_id)
-        if request.method != "POST":
-            return _to_page(intent)
-        if not request.user.has_perm("intents.cancel_intent"):
-            raise PermissionDenied
-        reason = request.POST.get("reason", "").strip()
-
-        def cancel() -> str:
-            if not reason:
-                raise Problem("invalid", "Say why you cancel it; the reason stays with the record.", path="/reason")
-            cancelling.cancel(intent, by=Actor.person(_person(request)), reason=reason)
-            return "The intent was cancelled. It will not run."
-
-        return self._do(request, intent, cancel, form="cancel", typed=reason)
-
-    def resolve_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """An operator settles what an indeterminate execution did."""
-        intent = self._intent(request, object_id)
-        if request.method != "POST":
-            return _to_page(intent)
-        reason, outcome = request.POST.get("reason", ""), request.POST.get("outcome", "")
-        said = {
-            "succeeded": "Recorded: it had succeeded.",
-            "failed": "Recorded: it had failed.",
-            "again": "It is approved once more and will run as a new attempt.",
-        }
-
-        def resolve() -> str:
-            execution.resolve(intent, by=_person(request), outcome=outcome, reason=reason)
-            return said[outcome]
-
-        return self._do(request, intent, resolve, form="resolve", typed=reason)
-
-    def _do(
-        self, request: HttpRequest, intent: Intent, step: Callable[[], str], *, form: str, typed: str = ""
-    ) -> HttpResponse:
-        try:
-            message = step()
-        except Problem as problem:
-            fresh = self._intent(request, intent.pk)
-            return self._page(request, fresh, problem=problem, typed=typed, form=form)
-        messages.success(request, message)
-        return _to_page(intent)
-
-
-def _person(request: HttpRequest) -> User:
-    assert isinstance(request.user, User)  # the admin site let nobody else in
-    return request.user
+        # Every page of an intent says so, none has to think of it.
+        broken = break_glass.broken(context["intent"])
+        shared = {**self.admin_site.each_context(request), "broken": broken}
+        return TemplateResponse(request, template, {**shared, **context})
 
 
 def _pill(words: str, colour: str) -> SafeString:
@@ -420,40 +296,3 @@ def _pill(words: str, colour: str) -> SafeString:
 def _clamped(words: SafeString) -> SafeString:
     """In a list only: a few lines of it are in sight, the intent's page has all."""
     return format_html('<span class="zhv-clamp">{}</span>', words)
-
-
-def _to_page(intent: Intent) -> HttpResponseRedirect:
-    return HttpResponseRedirect(reverse("admin:intents_intent_change", args=[intent.pk]))
-
-
-def _already_did(intent: Intent, person: User, vote: str, digest: str) -> bool:
-    """Whether this is the second click on a button that has already done its work."""
-    return Decision.objects.filter(intent=intent, reviewer=person, vote=vote, digest=digest, withdrawn_at=None).exists()
-
-
-def _named(intent: Intent) -> SafeString:
-    words = presentation.plain_title(intent)
-    if len(words) > LONGEST_NAME:
-        words = f"{intent.action} ({intent.pk})"
-    return visible(words)
-
-
-def _open_it(intent: Intent) -> SafeString:
-    address = reverse("admin:intents_intent_change", args=[intent.pk])
-    return format_html('<a class="zhv-msg-link" href="{}">Open it</a>', address)
-
-
-def _what_happened(intent: Intent, vote: str, *, changed: bool = False) -> SafeString:
-    if vote == Vote.REJECT:
-        said = "It will not run, and its agent is told why."
-    elif intent.status == Status.PENDING_APPROVAL:
-        stood = entitlement.standing_of(intent, entitlement.votes_of([intent]).get(intent.pk, []))
-        said = f"{stood.given} of {stood.needed} approvals given; it still waits."
-    elif intent.execution_mode == "portal":
-        said = "The portal runs it now."
-    else:
-        said = "Its agent may now run it, once."
-    did = "rejected" if vote == Vote.REJECT else "changed and approved" if changed else "approved"
-    if changed and intent.widened_by:
-        did, said = "changed", "It may reach further than the agent asked, so somebody else has to approve it."
-    return format_html("You {} {}. {} {}", did, _named(intent), said, _open_it(intent))

@@ -7,27 +7,52 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from django.contrib.auth.models import User
+from django.urls import reverse
+from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
-from audit import clock
+from audit import clock, signing
 from intents import integrity
 from intents.models import Execution, ExecutionState, Intent, Status
-from reviews import presentation, renderings
+from intents.steps import has_time_left
+from reviews import before_after, break_glass, decision_record, presentation, renderings, stepping_up
+from reviews.asked import asked_of
 from reviews.confirming import Asked, asked_back
-from reviews.decisions import told_beyond
+from reviews.decisions import told_beyond, why_no_seat
 from reviews.editing import Difference, differences
-from reviews.entitlement import Eligible, about_this, may_decide, standing_of, votes_of, who_may_decide
-from reviews.models import Decision, Note, NoteKind, Take, Vote
-from reviews.notes import notes_of
+from reviews.entitlement import (
+    Eligible,
+    about_this,
+    ballot_of,
+    can_be_met_by,
+    is_by_right,
+    may_decide,
+    members_of,
+    rejections,
+    rights_to_fill,
+    says_in,
+    standing_of,
+    vote_again,
+    voters_of,
+    votes_of,
+    who_may_decide,
+)
+from reviews.models import Decision, Note, NoteKind, StandingUse, Take, Vote
+from reviews.notes import may_ask, notes_of
+from reviews.notifications.mentions import marked, people_mentioned
+from reviews.plan import PlanLine, at_the_end, plan_of
 from reviews.presentation import text
 from reviews.pushing import pushes
-from reviews.queue import brings_forward
-from reviews.quorum import Standing, cannot_see_to
+from reviews.quorum import Standing, cannot_see_to, groups_of, rejections_needed
+from reviews.replacing import Replaced, Successor, beside
+from reviews.second_factor import Factor
+from reviews.standing.reading import covered_by
 from reviews.taking import takes_of
+from reviews.ties import Ties
 from reviews.trace import Trace, trace_of
 from reviews.tree import tree
 from zehrava import canonical
@@ -46,11 +71,18 @@ EXECUTION_COLOURS = {
 
 @dataclass(frozen=True, slots=True)
 class SeatLine:
-    """One seat of the requirement: who filled it, or who could."""
+    """A seat: who fills it, or who still could.
+
+    `after` are the groups that are asked first, `instead` what would do as well, and `also` the groups that may fill it
+    besides, if there are any.
+    """
 
     group: SafeString
     filled_by: SafeString | None
     could: list[SafeString]
+    after: SafeString | None
+    instead: SafeString | None
+    also: SafeString | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +110,21 @@ class DecisionLine:
     own: bool
     # It was said of what would run before somebody changed the payload.
     outdated: bool
+    # The delegation that it was given by is over, or was revoked.
+    lapsed: bool
+    made: Made | None
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """How a decision was made, as its signed record has it; `record` is where this person gets that, if they may."""
+
+    stage: SafeString | None
+    factor: str
+    page: str
+    door: str
+    kid: str
+    record: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,13 +162,25 @@ class Abilities:
     why_not: SafeString
     # Why this person can reject and not approve.
     only_reject: SafeString
+    # Whose delegate they decide as: one, or several to choose from; nobody's, where they decide for themselves.
+    in_place_of: list[str]
     withdraw: Decision | None
     # Whether to say "I am on it", or to let it go again.
     take: bool
     let_go: bool
     cancel: bool
+    ask: bool
     resolve: bool
     why_no_resolve: str
+    break_glass: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StepUp:
+    """That policy wants a second factor of whoever approves: why theirs does not do yet, and where they confirm it."""
+
+    why_not: str
+    address: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,17 +192,31 @@ class IntentPage:
     digest: str
     fields: list[renderings.Field]
     payload: SafeString
+    # What the panel "before and after" will compare; the panel asks the target itself once the page stands.
+    compares: list[SafeString]
     raw: SafeString | None
     size: int
     reason: SafeString
     trace: Trace
     risk_reasons: list[SafeString]
     standing: Standing
+    # Where more than one has to reject before that ends it: how many did, and of how many.
+    rejected: tuple[int, int] | None
     seats: list[SeatLine]
     eligible: list[Eligible]
-    track: TrackRecord
+    track: TrackRecord | None
+    # Too few people may still decide.
+    nobody_can: bool
+    # What happens while nobody decides, and when its time is over.
+    plan: list[PlanLine]
+    at_the_end: SafeString
     amended: Amended | None
+    # What it stands in the place of, and what stands in its own.
+    replaced: Replaced | None
+    successor: Successor | None
     decisions: list[DecisionLine]
+    # What it passed on without being asked about, or is a sample of.
+    covered: StandingUse | None
     attempts: list[Attempt]
     notes: list[NoteLine]
     summary: SafeString | None
@@ -154,6 +227,7 @@ class IntentPage:
     # What to type before it is approved, at high risk.
     asked: Asked | None
     may: Abilities
+    step_up: StepUp | None
     now: datetime
     revision: str
     # The decision was made: what came of it leads the page.
@@ -161,25 +235,35 @@ class IntentPage:
     final: bool
 
 
-def build(intent: Intent, person: User, *, now: datetime) -> IntentPage:
-    """The page of `intent` (with `agent__owner` and `action_type_version` loaded) for this person, as of `now`."""
-    rows = Decision.objects.filter(intent=intent).select_related("reviewer").prefetch_related("reviewer__groups")
-    decisions = list(rows.order_by("id"))
+def build(intent: Intent, person: User, *, now: datetime, ties: Ties, factor: Factor | None = None) -> IntentPage:
+    """The page of `intent` (with `agent__owner` and `action_type_version` loaded) for this person, as of `now`.
+
+    `factor` is the second factor that they used last in this session.
+    """
+    # Those on what it replaced too, if it did: they are named beside it, and never counted.
+    rows = Decision.objects.filter(intent__in=[each for each in (intent.pk, intent.supersedes_id) if each])
+    said_of_both = list(rows.select_related("reviewer", "delegator").order_by("id"))
+    members = list(members_of(groups_of(asked_of(intent))))
+    ties.read_groups([person, *voters_of(said_of_both), *members])
+    decisions = [decision for decision in said_of_both if decision.intent_id == intent.pk]
+    former = [decision for decision in said_of_both if decision.intent_id != intent.pk]
     executions = list(intent.executions.order_by("attempt"))
     votes = [decision for decision in decisions if decision.withdrawn_at is None]
-    stood = standing_of(intent, votes)
+    stood = standing_of(intent, votes, ties)
     taken = takes_of([intent]).get(intent.pk)
     said = notes_of(intent)
-    eligible = who_may_decide(intent, votes)
+    eligible = who_may_decide(intent, votes, ties, members=members)
+    replaced, successor = beside(intent, person, former, ties)
     document = intent.document
     # What is bound is what was rendered: the digest of this text, not the one stored beside it.
     digest = canonical.digest(intent.canonical.encode())
     return IntentPage(
-        card=presentation.card(intent, given=stood.given, now=now, taken_by=_name_of(taken)),
+        card=presentation.card(intent, stood=stood, now=now, taken_by=_name_of(taken)),
         intact=digest == intent.digest and integrity.digest_of(intent.verdict) == intent.verdict_digest,
         digest=digest,
         fields=renderings.fields(presentation.action_type_of(intent), document["payload"]),
         payload=tree(document["payload"]),
+        compares=before_after.names(intent),
         raw=presentation.raw(intent) if len(intent.canonical) <= RAW_INLINE else None,
         size=len(intent.canonical),
         reason=presentation.reason(intent),
@@ -187,29 +271,43 @@ def build(intent: Intent, person: User, *, now: datetime) -> IntentPage:
         risk_reasons=[text(reason) for reason in intent.risk_reasons],
         standing=stood,
         seats=_seats(stood, votes, eligible, person),
+        rejected=_rejected(intent, votes, ties),
         eligible=eligible,
-        track=_track_record(intent),
+        # Who sees one intent only sees none of the others.
+        track=_track_record(intent) if person.has_perm("intents.view_intent") else None,
+        plan=plan_of(intent),
+        at_the_end=at_the_end(intent),
+        nobody_can=intent.status == Status.PENDING_APPROVAL and not can_be_met_by(intent, votes, eligible, ties),
         amended=_amended(intent),
-        decisions=[_decision_line(decision, intent, person) for decision in decisions],
+        replaced=replaced,
+        successor=successor,
+        decisions=[_decision_line(decision, intent, person, ties) for decision in decisions],
+        covered=covered_by(intent),
         attempts=[_attempt(execution) for execution in executions],
-        notes=_note_lines(said),
+        notes=_note_lines(said, intent, ties),
         summary=text(document["summary"]) if document["summary"] else None,
         context=tree(document["context"]) if document["context"] else None,
         tags=[text(tag) for tag in document["tags"]],
         asked=asked_back(intent),
         pushes=[text(phrase) for phrase in pushes(intent.canonical)],
-        may=_abilities(intent, person, votes, taken, now),
+        may=_abilities(intent, person, votes, taken, now, ties),
         now=now,
+        step_up=_step_up(intent, factor),
         revision=_revision(intent, decisions, executions, taken, len(said)),
         settled=bool(executions) or Status(intent.status) != Status.PENDING_APPROVAL,
         final=Status(intent.status).is_terminal,
     )
 
 
-def _note_lines(said: Sequence[Note]) -> list[NoteLine]:
+def _note_lines(said: Sequence[Note], intent: Intent, ties: Ties) -> list[NoteLine]:
     answers = {note.question_id: note for note in said if note.kind == NoteKind.ANSWER}
+    told = people_mentioned(said, {intent.pk: intent}, ties)
+
+    def words(note: Note) -> SafeString:
+        return marked(note, {person.get_username() for person in told.get(note.pk, [])}, text)
+
     return [
-        NoteLine(note, text(note.text), (answer := answers.get(note.pk)), text(answer.text) if answer else None)
+        NoteLine(note, words(note), (answer := answers.get(note.pk)), text(answer.text) if answer else None)
         for note in said
         if note.kind != NoteKind.ANSWER
     ]
@@ -226,30 +324,49 @@ def _revision(
     intent: Intent, decisions: Sequence[Decision], executions: Sequence[Execution], taken: Take | None, notes: int
 ) -> str:
     # Notes are never changed or taken back: their number says it all.
-    parts = [intent.status, intent.digest, str(taken and taken.person_id), str(notes)]
+    escalation = f"{intent.steps_taken} {intent.overtime} {intent.unmeetable}"
+    parts = [intent.status, intent.digest, str(taken and taken.person_id), str(notes), escalation]
     parts += sorted(f"{decision.pk} {decision.withdrawn_at is not None}" for decision in decisions)
     parts += sorted(f"{execution.pk} {execution.state}" for execution in executions)
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
 def _seats(stood: Standing, votes: list[Decision], eligible: list[Eligible], person: User) -> list[SeatLine]:
-    names = {vote.reviewer_id: vote.reviewer_name for vote in votes}
+    names = {vote.reviewer_id: vote.who for vote in votes}
     lines = []
     for seat in stood.seats:
-        could = [_name(one, person) for one in eligible if seat.group in one.groups]
+        groups = {seat.group, *seat.others, *seat.also}
+        could = [_name(one, person) for one in eligible if not groups.isdisjoint(one.groups)]
         filled = None if seat.filled_by is None else text(names[seat.filled_by])
-        lines.append(SeatLine(text(seat.group), filled, could))
+        after = text(" and ".join(seat.after)) if seat.after else None
+        instead = text(seat.instead) if seat.instead else None
+        also = text(" or ".join(seat.also)) if seat.also else None
+        lines.append(SeatLine(text(seat.group), filled, could, after, instead, also))
     return lines
 
 
+def _step_up(intent: Intent, factor: Factor | None) -> StepUp | None:
+    if not stepping_up.is_wanted(intent.requirement):
+        return None
+    page = reverse("admin:intents_intent_change", args=[intent.pk])
+    return StepUp(stepping_up.why_not(factor, intent.digest), stepping_up.address(intent.digest, back=page))
+
+
+def _rejected(intent: Intent, votes: list[Decision], ties: Ties) -> tuple[int, int] | None:
+    needed = rejections_needed(asked_of(intent))
+    return (len(rejections(intent, votes, ties)), needed) if needed > 1 else None
+
+
 def _name(one: Eligible, person: User) -> SafeString:
-    return mark_safe("<b>you</b>") if one.id == person.pk else text(one.name)
+    if one.id != person.pk:
+        return text(one.told)
+    return format_html("<b>you</b> for {}", text(one.delegator)) if one.delegator else mark_safe("<b>you</b>")
 
 
 def _track_record(intent: Intent) -> TrackRecord:
     earlier = list(
         Intent.objects.filter(agent_id=intent.agent_id, action=intent.action)
-        .exclude(pk=intent.pk)
+        .filter(pk__lt=intent.pk)
         .order_by("-id")
         .values_list("pk", "status", "value_amount", "value_currency")[:TRACK_RECORD]
     )
@@ -286,11 +403,37 @@ def _amended(intent: Intent) -> Amended | None:
     )
 
 
-def _decision_line(decision: Decision, intent: Intent, person: User) -> DecisionLine:
+def _decision_line(decision: Decision, intent: Intent, person: User, ties: Ties) -> DecisionLine:
     outdated = not about_this(decision, intent)
-    faded = decision.withdrawn_at or outdated
-    colour = "" if faded else ("green" if decision.vote == Vote.APPROVE else "red")
-    return DecisionLine(decision, text(decision.rationale), colour, decision.reviewer_id == person.pk, outdated)
+    # What was over when it was decided counted as of then, and still does.
+    lapsed = intent.status == Status.PENDING_APPROVAL and not is_by_right(ballot_of(decision), ties.bonds_of(intent))
+    faded = decision.withdrawn_at or outdated or lapsed
+    green = decision.vote == Vote.APPROVE and not decision.break_glass
+    colour = "" if faded else "green" if green else "red"
+    own = decision.reviewer_id == person.pk
+    made = _made(decision, person)
+    return DecisionLine(decision, text(decision.rationale), colour, own, outdated, lapsed, made)
+
+
+def _made(decision: Decision, person: User) -> Made | None:
+    if decision.record_version is None:
+        return None
+    factor = page = ""
+    if decision.factor_at is not None:
+        age = presentation.span(decision.created_at - decision.factor_at)
+        factor = f"{decision.get_factor_display()}, used {age} before"
+    if decision.page_open_seconds is not None:
+        seen = "all of the payload in sight" if decision.whole_payload_seen else "not all of the payload in sight"
+        page = f"open for {presentation.span(timedelta(seconds=decision.page_open_seconds))}, {seen}"
+    may_read = person.has_perm("intents.view_intent") and decision_record.may_read(person, decision)
+    return Made(
+        stage=text(decision.stage) if decision.stage else None,
+        factor=factor,
+        page=page,
+        door=decision.get_door_display() or "",
+        kid=signing.kid_of(decision.signature),
+        record=reverse("decision-record", args=[decision.pk]) if may_read else "",
+    )
 
 
 def _attempt(execution: Execution) -> Attempt:
@@ -302,59 +445,73 @@ def _attempt(execution: Execution) -> Attempt:
 def abilities(intent: Intent, person: User) -> Abilities:
     """What this person may do with the intent now, without the rest of its page."""
     votes = votes_of([intent]).get(intent.pk, [])
-    return _abilities(intent, person, votes, None, clock.now())
+    return _abilities(intent, person, votes, None, clock.now(), Ties())
 
 
 def _name_of(taken: Take | None) -> str | None:
     return None if taken is None else taken.person.get_username()
 
 
-def _abilities(intent: Intent, person: User, votes: list[Decision], taken: Take | None, now: datetime) -> Abilities:
+def _abilities(
+    intent: Intent, person: User, votes: list[Decision], taken: Take | None, now: datetime, ties: Ties
+) -> Abilities:
     status = Status(intent.status)
     own = [vote for vote in votes if vote.reviewer_id == person.pk]
     # What was said before an amendment was said about something else.
     own_vote = next((vote for vote in own if about_this(vote, intent)), None)
     open_for_votes = status == Status.PENDING_APPROVAL and intent.expires_at > now
-    why_not = _why_not(intent, person, votes, own_vote, open_for_votes)
+    why_not = _why_not(intent, person, votes, own_vote, open_for_votes, ties)
+    decides = open_for_votes and not why_not
     operator = person.has_perm("intents.resolve_intent")
-    owns = person.pk in intent.barred_ids
+    owns = not intent.barred_ids.isdisjoint(ties.accounts.of(person.pk))
     return Abilities(
-        decide=open_for_votes and not why_not,
+        decide=decides,
         why_not=why_not,
-        only_reject=_why_only_reject(intent, person),
+        only_reject=_why_only_reject(intent, person, votes, ties) if decides else mark_safe(""),
+        in_place_of=_in_place_of(intent, person, votes, ties) if decides else [],
         withdraw=own[-1] if own and status == Status.PENDING_APPROVAL else None,
-        take=open_for_votes and not why_not and taken is None,
+        take=decides and taken is None,
         let_go=taken is not None and taken.person_id == person.pk,
         cancel=status in (Status.PENDING_APPROVAL, Status.APPROVED) and person.has_perm("intents.cancel_intent"),
+        ask=may_ask(intent, person, ties),
         resolve=status == Status.INDETERMINATE and operator and not owns,
         why_no_resolve=_why_no_resolve(intent, operator, owns) if status == Status.INDETERMINATE else "",
+        break_glass=open_for_votes and break_glass.why_not(intent, person, ties) is None,
     )
 
 
+def _in_place_of(intent: Intent, person: User, votes: list[Decision], ties: Ties) -> list[str]:
+    """Whose delegate this person decides as, who may decide; empty for themselves. See `decisions.decide`."""
+    says = rights_to_fill(intent, votes, person, ties) or says_in(intent, person, ties)
+    return [] if says[0].delegation is None else [say.delegator for say in says]
+
+
 def _why_not(
-    intent: Intent, person: User, votes: list[Decision], own_vote: Decision | None, open_for_votes: bool
+    intent: Intent, person: User, votes: list[Decision], own_vote: Decision | None, open_for_votes: bool, ties: Ties
 ) -> SafeString:
+    if intent.status == Status.PENDING_APPROVAL and not open_for_votes and has_time_left(intent):
+        return text("Its time is up, and others are asked instead in a moment. Load the page again.")
     if intent.status == Status.PENDING_APPROVAL and not open_for_votes:
         return text("Its time is up: nobody can decide on it any more. The agent has to propose it again.")
     if not open_for_votes:
         return mark_safe("")
-    if refusal := may_decide(intent, person):
+    if refusal := may_decide(intent, person, ties):
         return text(refusal.text)
-    if own_vote is not None:
+    if own_vote is not None and vote_again(intent, votes, person, ties) is None:
         return text(f"You voted to {own_vote.vote} this. Others still have to decide; you may take your vote back.")
-    only_reject = cannot_see_to(intent.requirement) or person.pk in intent.widened_by
-    if not only_reject and not brings_forward(intent, votes, person):
-        return text("Every seat that you could fill is filled already; others have to decide.")
     return mark_safe("")
 
 
-def _why_only_reject(intent: Intent, person: User) -> SafeString:
+def _why_only_reject(intent: Intent, person: User, votes: list[Decision], ties: Ties) -> SafeString:
     if person.pk in intent.widened_by:
         return text(
             "You changed it so that it may reach further than the agent asked: somebody else has to approve it."
         )
-    beyond = cannot_see_to(intent.requirement)
-    return text(told_beyond(beyond)) if beyond else mark_safe("")
+    if beyond := cannot_see_to(asked_of(intent)):
+        return text(told_beyond(beyond))
+    if rights_to_fill(intent, votes, person, ties):
+        return mark_safe("")
+    return text(f"{why_no_seat(intent, votes, person, ties)} You can reject it now.")
 
 
 def _why_no_resolve(intent: Intent, operator: bool, owns: bool) -> str:

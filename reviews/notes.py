@@ -5,7 +5,7 @@ Nothing here decides. An answer re-opens nothing that is decided, and no note ch
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from django.contrib.auth.models import User
@@ -13,10 +13,13 @@ from django.db import IntegrityError, transaction
 
 from audit import clock, inserting, ledger
 from audit.actors import Actor
+from audit.comparing import BATCH, Finding
 from intents.models import Intent
 from intents.reasons import read_reason
 from intents.representation import instant
+from reviews.entitlement import is_principal, may_decide
 from reviews.models import Note, NoteKind
+from reviews.ties import Ties
 from zehrava import canonical, ids
 from zehrava.problems import Problem
 
@@ -31,9 +34,24 @@ def comment(intent: Intent, *, by: User, text: str) -> Note:
 
 
 def ask(intent: Intent, *, by: User, text: str) -> Note:
-    """A question to the agent, which reads it with the intent and may answer it once. Raises as `comment` does."""
+    """A question to the agent, which reads it with the intent and may answer it once.
+
+    Raises as `comment` does, and `not-entitled` for who has no say in the intent: what agents are told steers them.
+    """
+    if not may_ask(intent, by):
+        raise Problem(
+            "not-entitled", "Only who has a say in this intent, or may settle it, asks its agent.", path="/text"
+        )
     text = read_reason(text, path="/text", needed="Write your question.")
     return _store(intent, NoteKind.QUESTION, text, by=Actor.person(by), author=by)
+
+
+def may_ask(intent: Intent, person: User, ties: Ties | None = None) -> bool:
+    """Whether this person may ask the intent's agent something: who can decide on it, and operators."""
+    ties = ties or Ties()
+    mine = ties.accounts.of(person.pk)
+    partial = not mine.isdisjoint(intent.barred_ids) or is_principal(intent, person, ties)
+    return (person.has_perm("intents.resolve_intent") and not partial) or may_decide(intent, person, ties) is None
 
 
 def answer(intent: Intent, *, by: Actor, question_id: str, text: str) -> Note:
@@ -70,6 +88,13 @@ def questions_of(intents: Sequence[Intent]) -> Mapping[str, list[dict[str, Any]]
         elif note.question_id in questions:
             questions[note.question_id]["answer"] = {"text": note.text, "at": instant(note.created_at)}
     return found
+
+
+def unlike_their_digests() -> Iterator[Finding]:
+    """For `audit_check`: notes whose words are not those that their digest, which history holds, covers."""
+    for note in Note.objects.order_by("pk").iterator(chunk_size=BATCH):
+        if canonical.digest(note.text.encode()) != note.text_digest:
+            yield Finding(Note._meta.db_table, note.pk, "the text is not what its digest covers")
 
 
 def _store(

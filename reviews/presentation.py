@@ -19,9 +19,17 @@ from django.utils.safestring import SafeString, mark_safe
 
 from audit.text import visible, visible_lines
 from intents.models import Intent, RiskLevel, Status
-from reviews.quorum import cannot_see_to
+from intents.proposals import AMOUNT
+from reviews import quorum
+from reviews.asked import asked_of, is_escalated
+from reviews.quorum import Standing, cannot_see_to
 from zehrava import canonical
 from zehrava.action_types import ActionType
+
+# The way of drawing an intent that a decision was made on; its record says so. Raise it with any change of what the
+# pages of an intent show of it, or how: here, in `reviews.renderings`, `reviews.tree`, `reviews.editing`, `audit.text`
+# and the templates `reviews/intent*.html` and `reviews/alike.html`.
+RENDERING = 1
 
 STATUS_COLOURS = {
     Status.PENDING_APPROVAL: "amber",
@@ -49,20 +57,44 @@ _FLOOD = re.compile(rf"\n(?:[ \t\r]*\n){{3,}}|{_SPACES}+")
 
 
 def text(value: object) -> SafeString:
-    """HTML for hostile text, see `audit.text.visible`; floods of blank lines and spaces become one chip as well."""
+    """HTML for hostile text, see `audit.text.visible`.
+
+    Floods of blank lines and spaces become one chip as well, and of each address the host that it leads to stands out.
+    """
     raw = str(value)
-    if raw.isascii() and raw.isprintable() and _SPACES not in raw:
+    if raw.isascii() and raw.isprintable() and _SPACES not in raw and not holds_address(raw):
         # Nearly everything: there is nothing to look for.
         return mark_safe(f"<bdi>{escape(raw)}</bdi>")
     parts, position = [], 0
     for flood in _FLOOD.finditer(raw):
-        parts.append(visible(raw[position : flood.start()]))
+        parts.append(_with_hosts(raw[position : flood.start()]))
         lines = flood[0].count("\n")
         what = f"{lines} line feeds" if lines else f"{len(flood[0])} spaces"
         parts.append(mark_safe(f'<span class="zhv-chip">{what}</span>{"&#10;" if lines else " "}'))
         position = flood.end()
-    parts.append(visible(raw[position:]))
+    parts.append(_with_hosts(raw[position:]))
     return mark_safe("".join(parts))
+
+
+# What stands before an @ is no host, and browsers read a backslash as a slash.
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,30}:[/\\]{2}(?:[^\s/?#\\<>\"']*@)?([^\s/?#\\<>\"'@)\]]+)")
+
+
+def holds_address(raw: str) -> bool:
+    """Whether there may be an address in it, whose host `text` lets stand out."""
+    return "://" in raw or ":\\\\" in raw
+
+
+def _with_hosts(raw: str) -> str:
+    if not holds_address(raw):
+        return visible(raw)
+    parts, position = [], 0
+    for address in _ADDRESS.finditer(raw):
+        start, end = address.span(1)
+        host = visible(raw[start:end])
+        parts += [visible(raw[position:start]), f'<b class="zhv-host" title="the host it leads to">{host}</b>']
+        position = end
+    return "".join([*parts, visible(raw[position:])])
 
 
 def floods(value: str) -> bool:
@@ -170,10 +202,7 @@ def figure(name: str, value: Any) -> str:
 
 def grouped(amount: str) -> str:
     """An exact decimal with its thousands apart: 4980.00 is 4,980.00. Anything else stays as it is."""
-    try:
-        return f"{Decimal(amount):,f}"
-    except ArithmeticError:
-        return amount
+    return f"{Decimal(amount):,f}" if AMOUNT.match(amount) else amount
 
 
 def undo(intent: Intent) -> str | None:
@@ -203,13 +232,8 @@ def reason(intent: Intent) -> SafeString:
 
 def needs(requirement: Mapping[str, Any] | None) -> str:
     """`2 of finance and 1 of security`; what must be given before the intent counts as approved."""
-    seats = (requirement or {}).get("all_of") or []
-    told = [f"{seat['count']} of {seat['group']}" for seat in seats]
+    told = [asked] if (asked := quorum.told(requirement)) else []
     return " and ".join([*told, "more than this desk can see to"] if cannot_see_to(requirement) else told)
-
-
-def seat_count(requirement: Mapping[str, Any] | None) -> int:
-    return sum(seat["count"] for seat in (requirement or {}).get("all_of") or [])
 
 
 def span(length: timedelta) -> str:
@@ -251,8 +275,24 @@ class Card:
     seats: int
     given: int
     now: datetime
+    # It was handed on to others; and nobody can meet it as things stand.
+    escalated: bool = False
+    unmeetable: bool = False
     # Who said to be on it.
     taken_by: SafeString | None = None
+    # Whose votes decided it.
+    decided_by: SafeString | None = None
+    # Whose delegate the reader would approve it as, where not for themselves.
+    in_whose_place: SafeString | None = None
+    # Where no action type says what it is: how its payload begins.
+    gist: SafeString | None = None
+    # Somebody approved it beyond the requirement.
+    glass_broken: bool = False
+
+    @property
+    def agent_off(self) -> bool:
+        """Its agent is refused whatever it asks, so that what only it can carry out does not run."""
+        return self.intent.agent.is_suspended
 
     @property
     def waits(self) -> bool:
@@ -268,6 +308,12 @@ class Card:
         return f"asked {span(self.now - self.intent.created_at)} ago"
 
     @property
+    def decided(self) -> str:
+        """When it was decided; empty where it was not."""
+        decided_at = self.intent.decided_at
+        return f"decided {span(self.now - decided_at)} ago" if decided_at else ""
+
+    @property
     def status(self) -> str:
         return Status(self.intent.status).label
 
@@ -276,8 +322,17 @@ class Card:
         return f"{RiskLevel(self.intent.risk_level).label} risk"
 
 
-def card(intent: Intent, *, given: int, now: datetime, taken_by: str | None = None) -> Card:
-    """The card of an intent; `given` is how many seats are filled. No query if `action_type_version` is loaded."""
+def card(
+    intent: Intent,
+    *,
+    stood: Standing,
+    now: datetime,
+    taken_by: str | None = None,
+    decided_by: str = "",
+    in_whose_place: str = "",
+    glass_broken: bool = False,
+) -> Card:
+    """The card of an intent, as its votes `stood`. No query if `action_type_version` is loaded."""
     behalf, way_back = intent.document.get("on_behalf_of"), undo(intent)
     return Card(
         intent=intent,
@@ -292,9 +347,37 @@ def card(intent: Intent, *, given: int, now: datetime, taken_by: str | None = No
         can_be_undone=way_back not in (None, CANNOT_BE_UNDONE),
         policy=text(policy_label(intent)),
         reason=reason(intent),
-        needs=text(needs(intent.requirement)),
-        seats=seat_count(intent.requirement),
-        given=given,
+        needs=text(needs(asked_of(intent))),
+        seats=stood.needed,
+        given=stood.given,
         now=now,
+        escalated=is_escalated(intent),
+        unmeetable=intent.unmeetable,
         taken_by=text(taken_by) if taken_by else None,
+        decided_by=text(decided_by) if decided_by else None,
+        in_whose_place=text(in_whose_place) if in_whose_place else None,
+        gist=_gist(intent) if intent.action_type_version_id is None else None,
+        glass_broken=glass_broken,
     )
+
+
+# Of a payload that nobody described: so many members, each no longer than this, are told on a card.
+_MEMBERS_TOLD, _LONGEST_TOLD = 4, 60
+
+
+def _gist(intent: Intent) -> SafeString | None:
+    """The first short members of a payload, and how many more there are; the page has all of it."""
+    payload = intent.payload
+    if not isinstance(payload, dict) or not payload:
+        return None
+    short = {
+        key: words
+        for key in sorted(payload)
+        if not isinstance(payload[key], dict | list)
+        and len(words := plain(payload[key])) <= _LONGEST_TOLD
+        and len(key) <= _LONGEST_TOLD
+    }
+    told = [f"{key}: {words}" for key, words in list(short.items())[:_MEMBERS_TOLD]]
+    if more := len(payload) - len(told):
+        told.append(f"{more:,} more" if told else f"{more:,} member{'' if more == 1 else 's'}")
+    return text(" · ".join(told))

@@ -1,8 +1,20 @@
 """Whether a requirement is met: seats to fill, and who fills which.
 
-A requirement lists groups and counts. One person fills one seat, even one who belongs to several of the groups, so
-that filling the seats is a matching in a bipartite graph; it is found by augmenting paths (Kuhn 1955), which never
-leaves a seat empty that another arrangement of the same people would have filled.
+A requirement lists groups and counts that must all be filled (`all_of`), alternatives of which one must be filled
+besides (`any_of`), and which of its groups are asked one after the other (`in_order`). One person fills one seat, even
+one who belongs to several of the groups, so that filling the seats is a matching in a bipartite graph; it is found by
+augmenting paths (Kuhn 1955), which never leaves a seat empty that another arrangement of the same people would have
+filled. Alternatives make several ways of meeting a requirement; each is looked at, and the one nearest to its end is
+what people are shown.
+
+Some people count once together: accounts of one person, a delegate and who they stand in for. Of them one is seated,
+who approved first; the others fill nothing as long as that one sits.
+
+In an order, an approval counts for the seats that were open when it was given: who comes last has seen that the others
+agreed. Approvals are therefore looked at in the order in which they were given.
+
+Where its escalation went on, a requirement also says who else may fill any of its seats, and who may only reject; see
+`reviews.asked`.
 
 Policy can ask for more than this desk can see to, see `cannot_see_to`. What asks for that is never met here, so that
 nothing is approved on less than was asked for; it can be rejected, and it expires.
@@ -10,22 +22,50 @@ nothing is approved on less than was asked for; it can be rejected, and it expir
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice, product
+from math import inf, prod
 from typing import Any
+
+from zehrava.policy.requirements import orders_contradict
+
+Requirement = Mapping[str, Any]
+# Who approved, as their key and their groups, and the keys of those who count once together with them.
+Approval = tuple[int, Collection[str]] | tuple[int, Collection[str], Collection[int]]
+# Earliest first.
+Approvals = Sequence[Approval]
+# What `reviews.asked` adds to what policy wrote: groups that may fill any seat, and groups that may fill none any more.
+ALSO, HEARD = "also", "heard"
+# Beyond this nobody reads a requirement either: a policy has one choice, and few are ever joined.
+MOST_WAYS = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Seat:
-    """One approval that is needed from one group; `filled_by` is the key of the person who gave it, or None."""
+    """One approval that is needed from one group.
+
+    `filled_by` is the key of the person who gave it, or None. `after` are the groups that are asked before this one
+    and still lack somebody. `instead` is what would do as well, in words: `2 of finance`, and `others` its groups.
+    """
 
     group: str
     filled_by: int | None
+    after: tuple[str, ...] = ()
+    instead: str = ""
+    others: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether somebody could fill it now."""
+        return self.filled_by is None and not self.after
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where a requirement stands: its seats in the order of the requirement."""
+    """Where a requirement stands, by the way that is nearest to being met: its seats in the requirement's order."""
 
     seats: tuple[Seat, ...]
     beyond: tuple[str, ...] = ()
@@ -36,98 +76,428 @@ class Standing:
 
         Nor is one that asks for something `beyond` what is counted here.
         """
-        return bool(self.seats) and not self.beyond and all(seat.filled_by is not None for seat in self.seats)
+        return bool(self.seats) and not self.beyond and self.missing == 0
 
     @property
     def given(self) -> int:
-        return sum(seat.filled_by is not None for seat in self.seats)
+        return self.needed - self.missing
+
+    @property
+    def missing(self) -> int:
+        return sum(seat.filled_by is None for seat in self.seats)
 
     @property
     def needed(self) -> int:
         return len(self.seats)
 
 
-def groups_of(requirement: Mapping[str, Any] | None) -> tuple[str, ...]:
-    """The groups whose members have a say, in the order of the requirement: those of alternatives can reject too."""
+def standing(requirement: Requirement | None, approvals: Approvals) -> Standing:
+    """Seat the people who approved.
+
+    Whoever approved earlier is seated first and keeps a seat, though perhaps another one, when later ones come.
+    """
+    ways = _looked_at(_readable(requirement), approvals)
+    _, seats = min(ways, key=lambda each: (_empty(each[1]), -_filled(each[1])), default=((), ()))
+    return Standing(seats, cannot_see_to(requirement))
+
+
+def brings_forward(requirement: Requirement | None, approvals: Approvals, one: Approval) -> bool:
+    """Whether one more approval would fill a seat that is empty, in any way that is still worth going.
+
+    Where one alternative is given, the others are not asked for any more. Where all is given and nobody has noticed,
+    as when somebody comes back into a group, any approval will do that comes from nobody who counts once with a giver.
+    Of somebody who approved already: whether the same approval would fill more if it were given now, see
+    `entitlement.vote_again`.
+    """
+    need = _readable(requirement)
+    again = [*(each for each in approvals if each[0] != one[0]), one]
+    ways = _looked_at(need, approvals)
+    if any(all(seat.filled_by is not None for seat in seats) for _, seats in ways):
+        comes_new = not any(_count_once(each, one) for each in approvals)
+        return any(place.admits(one[1]) for way, _ in ways for place in way) and comes_new
+    orders = _orders(need)
+    return any(
+        _filled(_seated(way, orders, again)) > _filled(seats) and not _is_pointless(way, seats, ways)
+        for way, seats in ways
+    )
+
+
+def can_be_met(requirement: Requirement | None, people: Approvals, *, given: Approvals = ()) -> bool:
+    """Whether these people, each approving once when it is their turn, would fill every seat that is not `given` yet.
+
+    Whatever else the requirement asks for.
+    """
+    need = _readable(requirement)
+    could = _enough_of(people, max((len(way) for way in _ways(need)), default=0))
+    return any(_would_meet(need, given, chosen) for chosen in islice(_apart(could), MOST_WAYS))
+
+
+def _would_meet(need: Requirement, given: Approvals, could: Approvals) -> bool:
+    if not need.get("in_order"):
+        return any(not _empty(_seated(way, (), [*given, *could])) for way in _ways(need))
+    # Who could sit in one place only goes first.
+    approvals, left = [*given], sorted(could, key=lambda each: len(each[1]))
+    while one := next((each for each in left if brings_forward(need, approvals, each)), None):
+        approvals.append(one)
+        left.remove(one)
+    return any(not _empty(seats) for _, seats in _looked_at(need, approvals))
+
+
+def _enough_of(people: Approvals, most: int) -> Approvals:
+    """So many of each kind: more people who are in the same groups than there are seats change nothing.
+
+    Who counts once together with somebody is like nobody else.
+    """
+    alike: Counter[frozenset[str]] = Counter()
+    chosen = []
+    for person in people:
+        kind = frozenset(person[1])
+        if alike[kind] < most or _once(person):
+            alike[kind] += not _once(person)
+            chosen.append(person)
+    return chosen
+
+
+def _apart(people: Approvals) -> Iterator[Approvals]:
+    """Each choice of these people in which nobody counts once together with somebody else; many contain others."""
+    for place, one in enumerate(people):
+        clashing = [other for other in people[place + 1 :] if _count_once(one, other)]
+        if clashing:
+            yield from _apart([other for other in people if other not in clashing])
+            yield from _apart([other for other in people if other is not one])
+            return
+    yield people
+
+
+def _once(approval: Approval) -> Collection[int]:
+    return approval[2] if len(approval) > 2 else ()
+
+
+def _count_once(one: Approval, other: Approval) -> bool:
+    return one[0] == other[0] or one[0] in _once(other) or other[0] in _once(one)
+
+
+def rejections_needed(requirement: Requirement | None) -> int:
+    """How many people end it by rejecting: one, unless policy says more."""
+    wanted = (requirement or {}).get("rejections")
+    return wanted if type(wanted) is int and wanted > 1 else 1
+
+
+def groups_of(requirement: Requirement | None) -> tuple[str, ...]:
+    """The groups whose members have a say, in the order of the requirement: those of alternatives too.
+
+    Whether they may fill a seat or only reject.
+    """
+    return tuple(dict.fromkeys([*groups_seated(requirement), *_added(requirement, HEARD)]))
+
+
+def groups_seated(requirement: Requirement | None) -> tuple[str, ...]:
+    """Of the same groups those whose members may fill a seat."""
     need = requirement or {}
-    alternatives = [seat for choice in need.get("any_of") or () for seat in choice]
-    return tuple(dict.fromkeys(part["group"] for part in [*need.get("all_of", ()), *alternatives]))
+    # Also of what cannot be counted, as far as it can be read: somebody has to be able to reject it.
+    lists = [need.get("all_of"), *(need["any_of"] if isinstance(need.get("any_of"), list) else ())]
+    seats = [seat for each in lists if isinstance(each, list) for seat in each if _is_seat(seat)]
+    return tuple(dict.fromkeys([*(seat["group"] for seat in seats), *_added(need, ALSO)]))
 
 
-def cannot_see_to(requirement: Mapping[str, Any] | None) -> tuple[str, ...]:
+def told(requirement: Requirement | None) -> str:
+    """What a requirement asks for: `2 of finance, then 1 of security, and either 1 of legal or 2 of managers`."""
+    need = _readable(requirement)
+    counts = {part["group"]: part.get("count", 1) for part in need.get("all_of", ())}
+    parts = [", then ".join(_count(group, counts.pop(group)) for group, _ in order) for order in _told_orders(need)]
+    parts += [_count(group, count) for group, count in counts.items()]
+    parts += ["either " + " or ".join(_seat_told(seat) for seat in choice) for choice in need.get("any_of") or ()]
+    if need.get("step_up") and parts:
+        parts[-1] += ", each with a second factor"
+    joint = ", and " if any(", " in part or " or " in part for part in parts) else " and "
+    stand_in = f"; {' and '.join(need[ALSO])} may stand in" if need.get(ALSO) else ""
+    return joint.join(parts) + stand_in
+
+
+def cannot_see_to(requirement: Requirement | None) -> tuple[str, ...]:
     """What a requirement asks for that nobody can see to here yet, each in words; empty where all of it is counted.
 
     What is not known at all counts as such too: an approval never stands for something that nobody looked at.
     """
+    need = requirement or {}
     return tuple(
         _WORDS.get(key, lambda value, key=key: f"{key}, which this portal does not know")(value)
-        for key, value in (requirement or {}).items()
-        if key not in _SEEN_TO and not _asks_nothing(key, value)
+        for key, value in need.items()
+        if not _seen_to(key, value, need)
     )
 
 
-def standing(requirement: Mapping[str, Any] | None, approvals: Sequence[tuple[int, Collection[str]]]) -> Standing:
-    """Seat the people who approved, given as their key and their groups, earliest first.
+# --- filling seats ---------------------------------------------------------------------------------------------------
 
-    Whoever approved earlier is seated first and keeps a seat, though perhaps another one, when later ones come.
-    """
-    seats = [part["group"] for part in (requirement or {}).get("all_of", ()) for _ in range(part.get("count", 1))]
-    taken: list[int | None] = [None] * len(seats)
-    for person in range(len(approvals)):
-        _seat(person, seats, taken, approvals, set())
-    return Standing(
-        tuple(
-            Seat(group, None if index is None else approvals[index][0])
-            for group, index in zip(seats, taken, strict=True)
-        ),
-        cannot_see_to(requirement),
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A seat of one way: of all_of, or of one alternative of a `choice`, and then what would do `instead`."""
+
+    group: str
+    choice: int | None = None
+    instead: str = ""
+    others: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
+
+    @property
+    def in_order(self) -> bool:
+        """Whether an order may hold it back: those are about all_of."""
+        return self.choice is None
+
+    def admits(self, groups: Collection[str]) -> bool:
+        """Whether somebody of these groups may sit there."""
+        return self.group in groups or any(group in groups for group in self.also)
+
+
+_Order = list[tuple[str, int]]
+
+
+def _ways(need: Requirement) -> Iterable[tuple[_Place, ...]]:
+    """Every set of seats that would do: those of `all_of` with one of each alternative."""
+    also = need.get(ALSO, ())
+    always = tuple(
+        _Place(part["group"], also=also) for part in need.get("all_of", ()) for _ in range(part.get("count", 1))
+    )
+    choices = need.get("any_of") or ()
+    for chosen in product(*choices):
+        more = [
+            place
+            for number, (seat, choice) in enumerate(zip(chosen, choices, strict=True))
+            for place in _places(seat, number, [other for other in choice if other is not seat], also)
+        ]
+        if always or more:
+            yield (*always, *more)
+
+
+def _places(
+    seat: Mapping[str, Any], choice: int, others: Sequence[Mapping[str, Any]], also: tuple[str, ...]
+) -> list[_Place]:
+    """The seats of one alternative."""
+    instead = " or ".join(_seat_told(other) for other in others)
+    groups = tuple(other["group"] for other in others)
+    return [_Place(seat["group"], choice, instead, groups, also)] * seat.get("count", 1)
+
+
+_Looked = list[tuple[tuple[_Place, ...], tuple[Seat, ...]]]
+
+
+def _looked_at(need: Requirement, approvals: Approvals) -> _Looked:
+    """Each way with its seats as these approvals fill them."""
+    orders = _orders(need)
+    return [(way, _seated(way, orders, approvals)) for way in _ways(need)]
+
+
+def _is_pointless(way: tuple[_Place, ...], seats: Sequence[Seat], ways: _Looked) -> bool:
+    """Whether another alternative of a choice is given already, at no cost to all the rest."""
+    empty = [place.choice for place, seat in zip(way, seats, strict=True) if seat.filled_by is None]
+    lacking = Counter(choice for choice in empty if choice is not None)
+    return any(
+        _empty(others) <= _empty(seats) - number
+        for choice, number in lacking.items()
+        for other, others in ways
+        if other != way and _without(other, choice) == _without(way, choice)
     )
 
 
-# Seats are counted; a requirement whose time is over expires, whoever else was to be asked then.
-_SEEN_TO = frozenset({"all_of", "expires_in", "on_timeout", "escalate_to", "escalation"})
+def _without(way: tuple[_Place, ...], choice: int | None) -> list[_Place]:
+    return [place for place in way if place.choice != choice]
 
 
-def _asks_nothing(key: str, value: Any) -> bool:
-    # An exact 1: True is equal to it, and says something else.
-    if key == "rejections":
-        return type(value) is int and value == 1
-    return value is None or value is False or value == []
+def _number_of_ways(need: Requirement) -> int:
+    return prod(len(choice) for choice in need.get("any_of") or ())
 
 
-def _alternatives(value: Any) -> str:
-    return " and ".join(
-        "either " + " or ".join(f"{seat.get('count', 1)} of {seat['group']}" for seat in choice) for choice in value
+def _orders(need: Requirement) -> list[_Order]:
+    return [[(part["group"], part.get("count", 1)) for part in order] for order in need.get("in_order") or ()]
+
+
+def _seated(way: Sequence[_Place], orders: Sequence[_Order], approvals: Approvals) -> tuple[Seat, ...]:
+    taken: list[int | None] = [None] * len(way)
+    # What an order waits for is filled first: whoever could sit there and elsewhere holds nothing up.
+    first = sorted(range(len(way)), key=lambda number: _depth(way[number], orders))
+    open_to: list[list[int]] = []
+    sitting: list[Approval] = []
+    seen: set[int] = set()
+    for person, approval in enumerate(approvals):
+        key, groups = approval[0], approval[1]
+        may_sit = key not in seen and not any(_count_once(one, approval) for one in sitting)
+        open_to.append(
+            [n for n in first if way[n].admits(groups) and not _held_back(way[n], way, orders, taken)]
+            if may_sit
+            else []
+        )
+        seen.add(key)
+        held = {n for n in range(len(way)) if _has_opened(way[n], way, orders, taken)}
+        if _seat(person, open_to, taken, set(), held):
+            sitting.append(approval)
+    return tuple(
+        Seat(
+            place.group,
+            None if sits is None else approvals[sits][0],
+            _held_back(place, way, orders, taken) if sits is None else (),
+            place.instead,
+            place.others,
+            place.also,
+        )
+        for place, sits in zip(way, taken, strict=True)
     )
-
-
-def _order(value: Any) -> str:
-    return "approvals in a set order: " + " and ".join(
-        ", then ".join(str(seat["group"]) for seat in seats) for seats in value
-    )
-
-
-_WORDS: dict[str, Callable[[Any], str]] = {
-    "any_of": _alternatives,
-    "in_order": _order,
-    "step_up": lambda value: "a second factor with each approval",
-    "rejections": lambda value: f"{value} rejections before it ends",
-}
 
 
 def _seat(
-    person: int,
-    seats: Sequence[str],
-    taken: list[int | None],
-    approvals: Sequence[tuple[int, Collection[str]]],
-    tried: set[int],
+    person: int, open_to: Sequence[Sequence[int]], taken: list[int | None], tried: set[int], held: set[int]
 ) -> bool:
-    for number, group in enumerate(seats):
-        if number in tried or group not in approvals[person][1]:
+    for number in open_to[person]:
+        if taken[number] is None:
+            taken[number] = person
+            return True
+    # Somebody else may sit elsewhere as well.
+    for number in open_to[person]:
+        if number in tried or number in held:
             continue
         tried.add(number)
         holder = taken[number]
-        if holder is None or _seat(holder, seats, taken, approvals, tried):
+        if holder is not None and _seat(holder, open_to, taken, tried, held):
             taken[number] = person
             return True
     return False
+
+
+def _depth(place: _Place, orders: Sequence[_Order]) -> float:
+    """How early in an order a seat stands; what stands in none comes last."""
+    places = [index for order in orders for index, (group, _) in enumerate(order) if group == place.group]
+    return min(places, default=inf) if place.in_order else inf
+
+
+def _held_back(
+    place: _Place, way: Sequence[_Place], orders: Sequence[_Order], taken: Sequence[int | None]
+) -> tuple[str, ...]:
+    """The groups that are asked before this seat's and still lack somebody."""
+    if not place.in_order:
+        return ()
+    lacking: list[str] = []
+    for order in orders:
+        before = _before(place.group, order)
+        lacking += [group for group, count in before if _filled_of(group, way, taken) < count]
+    return tuple(dict.fromkeys(lacking))
+
+
+def _has_opened(place: _Place, way: Sequence[_Place], orders: Sequence[_Order], taken: Sequence[int | None]) -> bool:
+    """Whether somebody agreed because this seat was filled: who sits there then stays there."""
+    later = (group for order in orders for group, _ in _after(place.group, order))
+    return place.in_order and any(_filled_of(group, way, taken) for group in later)
+
+
+def _before(group: str, order: _Order) -> _Order:
+    groups = [each for each, _ in order]
+    return order[: groups.index(group)] if group in groups else []
+
+
+def _after(group: str, order: _Order) -> _Order:
+    groups = [each for each, _ in order]
+    return order[groups.index(group) + 1 :] if group in groups else []
+
+
+def _filled_of(group: str, way: Sequence[_Place], taken: Sequence[int | None]) -> int:
+    return sum(
+        place.in_order and place.group == group and sits is not None for place, sits in zip(way, taken, strict=True)
+    )
+
+
+def _empty(seats: Sequence[Seat]) -> int:
+    return len(seats) - _filled(seats)
+
+
+def _filled(seats: Sequence[Seat]) -> int:
+    return sum(seat.filled_by is not None for seat in seats)
+
+
+# --- what is seen to, and words for it -------------------------------------------------------------------------------
+
+# What is about time, see `intents.steps`: it changes whom a requirement asks only through ALSO and HEARD.
+_WITHOUT_EFFECT = frozenset(
+    {"expires_in", "on_timeout", "escalate_to", "escalation", "expires_after", "business_hours"}
+)
+
+
+def _readable(requirement: Requirement | None) -> Requirement:
+    """What can be counted of a requirement; it is never met where that is not all, see `cannot_see_to`."""
+    need = requirement or {}
+    return {key: value for key, value in need.items() if _seen_to(key, value, need)}
+
+
+def _seen_to(key: str, value: Any, need: Requirement) -> bool:
+    if key in _WITHOUT_EFFECT or value is None or value is False or value == []:
+        return True
+    if key == "all_of":
+        return _are_seats(value)
+    if key == "any_of":
+        return _are_lists(value) and _number_of_ways(need) <= MOST_WAYS
+    if key == "in_order":
+        counts = {part["group"]: part.get("count", 1) for part in need.get("all_of") or () if _is_seat(part)}
+        return (
+            _are_lists(value)
+            and all(seat.get("count", 1) <= counts.get(seat["group"], 0) for order in value for seat in order)
+            and not orders_contradict([[seat["group"] for seat in order] for order in value])
+        )
+    if key == "step_up":
+        # Seen to where votes are taken, see `reviews.stepping_up`.
+        return value is True
+    if key in (ALSO, HEARD):
+        return _is_added(value)
+    # An exact int: True is equal to 1, and says something else.
+    return key == "rejections" and type(value) is int and value >= 1
+
+
+def _are_lists(value: Any) -> bool:
+    return isinstance(value, list) and all(_are_seats(each) and each for each in value)
+
+
+def _are_seats(value: Any) -> bool:
+    return isinstance(value, list) and all(_is_seat(each) for each in value)
+
+
+def _is_added(value: Any) -> bool:
+    """Whether this portal added it: JSON has no tuples, so that no document names further groups by itself."""
+    return type(value) is tuple
+
+
+def _added(requirement: Requirement | None, key: str) -> tuple[str, ...]:
+    groups: Any = (requirement or {}).get(key)
+    return groups if _is_added(groups) else ()
+
+
+def _is_seat(value: Any) -> bool:
+    if not isinstance(value, dict) or value.keys() - {"group", "count"} or not isinstance(value.get("group"), str):
+        return False
+    count = value.get("count", 1)
+    return type(count) is int and count >= 1
+
+
+def _told_orders(need: Requirement) -> list[_Order]:
+    """The orders as far as they can be told one after the other: a group is named in the first that has it."""
+    named: set[str] = set()
+    told_orders = []
+    for order in _orders(need):
+        fresh = [each for each in order if each[0] not in named]
+        named.update(group for group, _ in fresh)
+        if fresh:
+            told_orders.append(fresh)
+    return told_orders
+
+
+def _seat_told(seat: Mapping[str, Any]) -> str:
+    return _count(seat["group"], seat.get("count", 1))
+
+
+def _count(group: str, count: int) -> str:
+    return f"{count} of {group}"
+
+
+_WORDS: dict[str, Callable[[Any], str]] = {
+    "all_of": lambda value: "seats that cannot be read",
+    "any_of": lambda value: "alternatives that cannot be read, or too many of them",
+    "in_order": lambda value: "an order that does not fit its seats, or orders that wait for each other",
+    "step_up": lambda value: "a second factor that cannot be read",
+    "rejections": lambda value: f"{value} rejections before it ends",
+}

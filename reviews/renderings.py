@@ -32,6 +32,7 @@ _READS = (
     "TABLE CASCADE BEGIN COMMIT ROLLBACK TRUE FALSE"
 )
 _WORD_KINDS = {**dict.fromkeys(_READS.split(), "is-word"), **dict.fromkeys(_CHANGES.split(), "is-change")}
+_CURRENCY = re.compile(r"[A-Z]{3}")
 _WORD = re.compile(r"[A-Za-z_]+")
 
 
@@ -70,13 +71,17 @@ def url(value: str) -> SafeString:
 
 def recipients(values: Sequence[str]) -> SafeString:
     """Addresses, all of them, with how many there are of each domain."""
+    listed = mark_safe(", ".join(text(value) for value in values))
+    return format_html("{}<br>{}", _recipients_told(values), listed)
+
+
+def _recipients_told(values: Sequence[str]) -> SafeString:
     domains = Counter(value.rpartition("@")[2].strip(" >").lower() for value in values)
     counted = [f"{number:,} at {domain}" for domain, number in domains.most_common(DOMAINS_SHOWN)]
     if len(domains) > DOMAINS_SHOWN:
         counted.append(f"{len(domains) - DOMAINS_SHOWN:,} more domains")
-    listed = mark_safe(", ".join(text(value) for value in values))
     people = f"{len(values):,} recipient{'' if len(values) == 1 else 's'}"
-    return format_html('<b>{}</b> <span class="zhv-claimed">{}</span><br>{}', people, text(", ".join(counted)), listed)
+    return format_html('<b>{}</b> <span class="zhv-claimed">{}</span>', people, text(", ".join(counted)))
 
 
 RENDERED: Mapping[str, Callable[[str], SafeString]] = {"sql": sql, "diff": diff, "url": url}
@@ -111,6 +116,8 @@ def _field_value(field: Mapping[str, str], payload: Any) -> tuple[SafeString, st
     if _is_short_list(value):
         listed = mark_safe(", ").join(text(plain(member)) for member in value)
         return format_html("{} <span class='zhv-claimed'>({})</span>", mark_safe(listed), size_of(value)), shown_as
+    if shown_as == "email" and isinstance(value, list) and all(isinstance(one, str) for one in value):
+        return format_html("{} <span class='zhv-mute'>, listed below</span>", _recipients_told(value)), shown_as
     if isinstance(value, dict | list):
         return format_html("<span class='zhv-mute'>{}, listed below</span>", size_of(value)), "text"
     words = plain(value)
@@ -118,7 +125,12 @@ def _field_value(field: Mapping[str, str], payload: Any) -> tuple[SafeString, st
         return format_html("<span class='zhv-mute'>{} characters, shown below</span>", f"{len(words):,}"), "text"
     if shown_as in RENDERED:
         return RENDERED[shown_as](words), shown_as
-    return text(grouped(words) if shown_as == "money" else words), shown_as
+    if shown_as == "money":
+        # The currency stands beside the amount, wherever it does in the payload.
+        _, currency = _find(payload, [*field["path"].split(".")[1:-1], "currency"])
+        in_currency = f" {currency}" if isinstance(currency, str) and _CURRENCY.fullmatch(currency) else ""
+        return text(grouped(words) + in_currency), shown_as
+    return text(words), shown_as
 
 
 def _is_short_list(value: Any) -> bool:

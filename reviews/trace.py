@@ -9,6 +9,7 @@ from typing import Any
 
 from django.utils.safestring import SafeString
 
+from intents.approval_tables import told_rows
 from intents.explaining import Explanation, explain
 from intents.models import Intent
 from reviews.presentation import text
@@ -56,6 +57,8 @@ class RuleLine:
     error: SafeString | None
     operands: list[OperandLine]
     limits: list[LimitLine]
+    # Of a rule that asks by a table: each row that was looked at, and why it asks or does not.
+    rows: list[SafeString]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +132,7 @@ def _rule(entry: Mapping[str, Any]) -> RuleLine:
         # The condition as a whole leads; what it gave stands beside it.
         operands=[_operand(part) for part in entry.get("operands") or () if part["expression"] != when],
         limits=[_limit(use) for use in limits],
+        rows=[text(told) for told in told_rows(entry)],
     )
 
 

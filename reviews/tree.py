@@ -13,7 +13,7 @@ from typing import Any
 
 from django.utils.safestring import SafeString, mark_safe
 
-from reviews.presentation import size_of, text
+from reviews.presentation import holds_address, size_of, text
 from zehrava import canonical
 
 # From this many equal neighbours on, one line shows them all: fewer are read as quickly one by one.
@@ -146,7 +146,7 @@ def _text(value: str) -> str:
 
 def _shown(value: str) -> str:
     """As `presentation.text`; plain ASCII hides nothing and, alone in its block, needs no isolation, only escaping."""
-    if value.isascii() and value.isprintable() and _SPACES not in value:
+    if value.isascii() and value.isprintable() and _SPACES not in value and not holds_address(value):
         return html.escape(value)
     return text(value)
 
