@@ -1,4 +1,4 @@
-"""What every portal needs before the first person signs in: the roles, what is in force, an administrator."""
+"""What every portal needs before the first person signs in: roles, a key to sign with, an administrator."""
 
 import secrets
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from django.contrib.auth.models import Group, User
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
+from audit import signing
 from intents import second_person
 from intents.models import InForce
 from zehrava.problems import Problem
@@ -38,9 +39,10 @@ def bootstrap(*, username: str | None = None, password: str | None = None, email
 
     Without `username`, an administrator called `admin` is made where there is no superuser at all. Without `password`
     one is made. An account that exists keeps its password. Raises Problem "conflict" where the name belongs to
-    somebody who is no administrator: nobody is promoted in passing.
+    somebody who is no administrator: nobody is promoted in passing; `unavailable` where no key can be kept.
     """
     roles.install(by=roles.BOOTSTRAP)
+    signing.make_first_key(by=roles.BOOTSTRAP)
     InForce.objects.get_or_create(pk=1)
     second_person.record(by=roles.BOOTSTRAP)
     people = User.objects

@@ -11,7 +11,7 @@ from django.urls import NoReverseMatch, reverse
 
 from audit.navigation import evidence
 from intents import activation
-from reviews import desk
+from reviews import break_glass, desk
 
 Item = dict[str, Any]
 
@@ -58,8 +58,15 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
                     "admin:intents_execution_changelist",
                     shown=request.user.has_perm("intents.view_execution"),
                 ),
+                _item(
+                    "Deliveries",
+                    "outgoing_mail",
+                    "admin:reviews_delivery_changelist",
+                    shown=request.user.has_perm("reviews.view_delivery"),
+                ),
             ]
         },
+        _glass_reviews(request),
         _models(
             request,
             "Rules",
@@ -67,7 +74,12 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
             ("Action types", "schema", "intents.actiontype"),
             badges={"intents.policy": _requests_waiting(request)},
         ),
-        _models(request, "Agents", ("Agents", "smart_toy", "intents.agent")),
+        _models(
+            request,
+            "Agents",
+            ("Agents", "smart_toy", "intents.agent"),
+            ("Standing approvals", "event_available", "reviews.standingapproval"),
+        ),
         *_evidence(request),
         _models(
             request,
@@ -76,12 +88,30 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
             ("Groups", "group", "auth.group"),
             ("Personal tokens", "key", "reviews.personaltoken"),
         ),
+        {
+            "items": [
+                _item("My notifications", "notifications", "admin:notifications"),
+                _item("Delegations", "swap_horiz", "admin:reviews_delegation_changelist"),
+            ]
+        },
     ]
     for group in groups:
         group["items"] = [item for item in group["items"] if item]
     groups = [group for group in groups if group["items"]]
     _mark_current(request.path, [item for group in groups for item in group["items"] if "active" not in item])
     return groups
+
+
+def account(request: HttpRequest) -> list[dict[str, str]]:
+    """Unfold's menu of one's own account."""
+    links = [
+        {"title": "My notifications", "link": reverse("admin:notifications")},
+        {"title": "Delegations and out of office", "link": reverse("admin:reviews_delegation_changelist")},
+        {"title": "Second factors", "link": reverse("admin:second_factors")},
+    ]
+    if isinstance(request.user, User) and request.user.has_usable_password():
+        links.append({"title": "Change password", "link": reverse("admin:password_change")})
+    return links
 
 
 def _mark_current(path: str, items: list[Item]) -> None:
@@ -101,6 +131,14 @@ def _evidence(request: HttpRequest) -> list[dict[str, Any]]:
         {"title": "Evidence", "items": [item for item in items if item not in histories]},
         {"title": "History", "items": histories, "collapsible": True},
     ]
+
+
+def _glass_reviews(request: HttpRequest) -> dict[str, Any]:
+    """What was approved beyond a requirement and nobody has reviewed yet; one query, for who sees reviews only."""
+    shown = any(request.user.has_perm(each) for each in ("reviews.view_breakglassreview", break_glass.REVIEW))
+    badge = break_glass.count_open() if shown else 0
+    view = "admin:reviews_breakglassreview_changelist"
+    return {"items": [_item("Broken glass", "emergency_home", view, badge=badge, shown=shown)]}
 
 
 def _requests_waiting(request: HttpRequest) -> int:

@@ -54,6 +54,7 @@ def _facts_of_people(keys: Sequence[int]) -> dict[int, dict[str, Any]]:
             "enters_admin": person.is_staff,
             "superuser": person.is_superuser,
             "groups": [],
+            "permissions": [],
         }
         for person in User.objects.filter(pk__in=keys).only("is_active", "is_staff", "is_superuser")
     }
@@ -61,6 +62,10 @@ def _facts_of_people(keys: Sequence[int]) -> dict[int, dict[str, Any]]:
     for person, group in memberships.values_list("user_id", "group_id"):
         if person in facts:
             facts[person]["groups"].append(group)
+    given = User.user_permissions.through.objects.filter(user__in=keys)
+    for person, codename in given.order_by("permission__codename").values_list("user_id", "permission__codename"):
+        if person in facts:
+            facts[person]["permissions"].append(codename)
     return facts
 
 
@@ -109,6 +114,7 @@ def _unrecorded(facts: dict[str, Any]) -> str | None:
 
 
 def _difference(event_id: str, line: str, facts: dict[str, Any]) -> str | None:
-    told = json.loads(line)["facts"]
+    # Of a person's own permissions earlier events say nothing: then they had none.
+    told = {"permissions": [], **json.loads(line)["facts"]}
     differing = [name for name, value in facts.items() if canonical.dumps(told.get(name)) != canonical.dumps(value)]
     return f"differs from event {event_id}: {', '.join(differing)}" if differing else None

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
+from allauth.socialaccount.models import SocialAccount, SocialApp, SocialToken
 from django import forms
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
@@ -22,7 +25,10 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 
 from audit.actors import Actor
 from intents import in_force
+from intents.steps import later_groups
+from reviews.quorum import groups_of
 from zehrava.policy.requirements import DEFAULT_GROUP
+from zehrava_site.identity import standing
 from zehrava_site.people import Verb, record_group, record_person
 from zehrava_site.roles import ROLES
 
@@ -34,8 +40,9 @@ ASK_ANOTHER = "Your own groups and rights are changed by another administrator."
 ADMINISTRATORS = "administrators"
 PASSWORD_PAGE = "auth_user_password_change"
 
-admin.site.unregister(User)
-admin.site.unregister(Group)
+# allauth's own pages show the secrets of factors, and change them past the ledger.
+for model in (User, Group, Authenticator, EmailAddress, SocialAccount, SocialApp, SocialToken):
+    admin.site.unregister(model)
 
 
 def naming_policies() -> dict[str, list[str]]:
@@ -43,9 +50,24 @@ def naming_policies() -> dict[str, list[str]]:
     found: dict[str, set[str]] = {}
     for policy in in_force.current().rules.policies.policies:
         for rule in policy.rules:
-            for group, _ in rule.requirement.groups if rule.requirement else ():
+            asked = rule.requirement.document() if rule.requirement else None
+            # Also those who are asked as one of several, and those who are asked when time passes.
+            for group in (*groups_of(asked), *later_groups(asked)):
                 found.setdefault(group, set()).add(policy.name)
     return {group: sorted(policies) for group, policies in found.items()}
+
+
+def refuse_seats_of_administrators(names: set[str]) -> None:
+    """Raises ValidationError where whoever is in all of these groups gives out seats and sits on one."""
+    if ADMINISTRATORS not in names:
+        return
+    # Who decides where no policy says it: `reviewers`, always.
+    seats = names & {DEFAULT_GROUP, *naming_policies()} - {ADMINISTRATORS}
+    if seats:
+        raise forms.ValidationError(
+            f"Nobody is in {ADMINISTRATORS} and in {', '.join(sorted(seats))} at once: who gives out the seats "
+            "that approve would sit on one. Choose one of them."
+        )
 
 
 class PersonForm(UserChangeForm):
@@ -53,15 +75,7 @@ class PersonForm(UserChangeForm):
 
     def clean_groups(self) -> Any:
         groups = self.cleaned_data["groups"]
-        names = {group.name for group in groups}
-        if ADMINISTRATORS in names:
-            # Who decides where no policy says it: `reviewers`, always.
-            seats = names & {DEFAULT_GROUP, *naming_policies()} - {ADMINISTRATORS}
-            if seats:
-                raise forms.ValidationError(
-                    f"Nobody is in {ADMINISTRATORS} and in {', '.join(sorted(seats))} at once: who gives out the seats "
-                    "that approve would sit on one. Choose one of them."
-                )
+        refuse_seats_of_administrators({group.name for group in groups})
         return groups
 
 
@@ -151,7 +165,11 @@ class UserAdmin(Governed, DjangoUserAdmin, ModelAdmin):
     def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:
         # Django saves the password and logs it in two transactions: without the record there is to be no password.
         with transaction.atomic():
-            return super().user_change_password(request, id, form_url)
+            response = super().user_change_password(request, id, form_url)
+            if request.method == "POST" and str(request.user.pk) == id:
+                # One's own: this session goes on, the others end.
+                standing.keep_session(request)
+            return response
 
 
 def _is_oneself(request: HttpRequest, person: User | None) -> bool:

@@ -29,6 +29,7 @@ _SEE_WORK = (
     "intents.view_actiontype",
     "intents.view_actiontypeversion",
     "reviews.view_decision",
+    "reviews.view_standingapproval",
     # Tokens of one's own; seeing and revoking other people's takes view and change.
     "reviews.add_personaltoken",
 )
@@ -40,6 +41,8 @@ _WRITE_RULES = (
     "intents.change_actiontype",
     "intents.activate_actiontype",
 )
+# Deciding in advance: only who may decide later gains anything by it.
+_DECIDE_IN_ADVANCE = ("reviews.add_standingapproval", "reviews.approve_standingapproval")
 _OPERATE = (
     "intents.add_agent",
     "intents.change_agent",
@@ -49,7 +52,12 @@ _OPERATE = (
     "intents.revoke_agentkey",
     "intents.cancel_intent",
     "intents.resolve_intent",
+    "reviews.revoke_standingapproval",
+    # What was to be told to whom, and what could not be sent.
+    "reviews.view_delivery",
 )
+# What is left to auditors alone, beside seeing: to say whether an approval beyond the requirement was justified.
+_REVIEW_GLASS = ("reviews.review_break_glass",)
 # `*` is every model of the app, histories too: what a later version adds is evidence as well.
 _SEE_EVIDENCE = (
     "audit.view_*",
@@ -68,6 +76,8 @@ _MANAGE_PEOPLE = (
     "auth.change_group",
     "reviews.view_personaltoken",
     "reviews.change_personaltoken",
+    # To revoke other people's: they are made by the delegator alone.
+    "reviews.change_delegation",
 )
 
 
@@ -80,10 +90,10 @@ class Role:
 
 
 ROLES: dict[str, Role] = {
-    "reviewers": Role("decide on intents that wait for a person", _SEE_WORK),
+    "reviewers": Role("decide on intents that wait for a person, or in advance", (*_SEE_WORK, *_DECIDE_IN_ADVANCE)),
     "policy_authors": Role("write policies and action types and bring them into force", (*_SEE_WORK, *_WRITE_RULES)),
     "operators": Role("register and suspend agents, cancel intents, settle executions", (*_SEE_WORK, *_OPERATE)),
-    "auditors": Role("see and export everything, and change nothing", _SEE_EVIDENCE),
+    "auditors": Role("see and export everything, and review broken glass", (*_SEE_EVIDENCE, *_REVIEW_GLASS)),
     # Everything but deciding: who gives out seats does not sit on them as well.
     "administrators": Role(
         "all of that except deciding, and people and groups",

@@ -1,13 +1,15 @@
 """Every setting, read from the environment here and nowhere else; `docs/operators.md` has a line for each."""
 
+import hashlib
 import secrets
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import environ
 from csp.constants import NONE, SELF, UNSAFE_EVAL, UNSAFE_INLINE
 from django.core.exceptions import ImproperlyConfigured
 
-from zehrava import durations
+from zehrava import canonical, durations, targets
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
@@ -19,6 +21,17 @@ def _duration(name: str, default: str) -> int:
         return durations.parse(env.str(name, default=default))
     except ValueError as error:
         raise ImproperlyConfigured(f"{name}: {error}") from error
+
+
+def _bound(name: str, default: int) -> int:
+    """A setting that is a whole number, 0 for no bound."""
+    try:
+        bound = env.int(name, default=default)
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name} is a whole number, or 0 for no bound.") from error
+    if bound < 0:
+        raise ImproperlyConfigured(f"{name} is a whole number, or 0 for no bound.")
+    return bound
 
 
 # --- where this portal keeps its own files -------------------------------------------------------------------------
@@ -55,6 +68,16 @@ SECRET_KEY = _kept_secret("ZEHRAVA_SECRET_KEY", "secret_key")
 # What the `http` executor signs with; targets verify by the Standard Webhooks scheme.
 ZEHRAVA_SIGNING_SECRET = _kept_secret("ZEHRAVA_SIGNING_SECRET", "signing_secret")
 
+# What the portal signs its records with, newest last; see audit.signing. Without it a file for each key is kept.
+ZEHRAVA_SIGNING_KEYS = env.str("ZEHRAVA_SIGNING_KEYS", default="").split()
+ZEHRAVA_SIGNING_KEYS_FOLDER = DATA_DIR / "signing_keys"
+if ZEHRAVA_PRODUCTION and not ZEHRAVA_SIGNING_KEYS:
+    raise ImproperlyConfigured(
+        "ZEHRAVA_SIGNING_KEYS must be set in production: every web and worker host needs the same keys."
+    )
+if any(len(secret) < 32 for secret in ZEHRAVA_SIGNING_KEYS):
+    raise ImproperlyConfigured("ZEHRAVA_SIGNING_KEYS: each secret has at least 32 random characters.")
+
 DEBUG = env.bool("ZEHRAVA_DEBUG", default=False)
 BASE_URL = env.str("ZEHRAVA_BASE_URL", default="http://127.0.0.1:8000").rstrip("/")
 ALLOWED_HOSTS = env.list(
@@ -72,12 +95,17 @@ ZEHRAVA_SWEEP_EVERY = _duration("ZEHRAVA_SWEEP_EVERY", "5s")
 ZEHRAVA_RESEND_AFTER = _duration("ZEHRAVA_RESEND_AFTER", "15s")
 ZEHRAVA_IDEMPOTENCY_KEPT = _duration("ZEHRAVA_IDEMPOTENCY_KEPT", "7d")
 ZEHRAVA_PROVING_KEPT = _duration("ZEHRAVA_PROVING_KEPT", "90d")
+# How much one agent may ask of people.
+ZEHRAVA_PENDING_PER_AGENT = _bound("ZEHRAVA_PENDING_PER_AGENT", 100)
+ZEHRAVA_ASKS_PER_HOUR = _bound("ZEHRAVA_ASKS_PER_HOUR", 1_000)
 # Where no policy matches the intent.
 ZEHRAVA_DEFAULT_EFFECT = env.str("ZEHRAVA_DEFAULT_EFFECT", default="require_approval")
 if ZEHRAVA_DEFAULT_EFFECT not in ("require_approval", "block"):
     raise ImproperlyConfigured("ZEHRAVA_DEFAULT_EFFECT is require_approval or block: nothing is allowed by default.")
 # Whether it takes two people to bring a version of a policy into force or to take a policy out of it.
 ZEHRAVA_POLICY_SECOND_PERSON = env.bool("ZEHRAVA_POLICY_SECOND_PERSON", default=False)
+# Whether everybody must add a second factor before anything else opens; a password alone signs in otherwise.
+ZEHRAVA_REQUIRE_SECOND_FACTOR = env.bool("ZEHRAVA_REQUIRE_SECOND_FACTOR", default=False)
 ZEHRAVA_MAX_BODY = env.int("ZEHRAVA_MAX_BODY", default=1_048_576)
 ZEHRAVA_WEB_THREADS = env.int("ZEHRAVA_WEB_THREADS", default=4)
 DATA_UPLOAD_MAX_MEMORY_SIZE = 8_388_608
@@ -101,6 +129,11 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "simple_history",
+    # The pipeline of signing in, and the table of second factors; the pages are ours, see zehrava_site.identity.
+    "allauth.account",
+    "allauth.mfa",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.openid_connect",
     "audit",
     "intents",
     "reviews",
@@ -117,7 +150,9 @@ MIDDLEWARE = [
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "zehrava_site.identity.standing.PersonMiddleware",
+    "zehrava_site.identity.requirement.SecondFactorMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
@@ -166,6 +201,8 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
+# The only one: whoever signs in, by whatever means, is looked up the same way.
+AUTHENTICATION_BACKENDS = ["zehrava_site.identity.standing.PersonBackend"]
 LOGIN_URL = "admin:login"
 LOGIN_REDIRECT_URL = "admin:index"
 SESSION_COOKIE_HTTPONLY = True
@@ -174,8 +211,71 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = BASE_URL.startswith("https://")
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
-if env.bool("ZEHRAVA_BEHIND_TLS_PROXY", default=False):
+_BEHIND_TLS_PROXY = env.bool("ZEHRAVA_BEHIND_TLS_PROXY", default=False)
+if _BEHIND_TLS_PROXY:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+
+ACCOUNT_ADAPTER = "zehrava_site.identity.signing_in.Adapter"
+ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_LOGIN_METHODS = {"username"}
+ACCOUNT_SIGNUP_FIELDS = ["username*", "password1*"]
+# These count in a cache, which each process has for itself; zehrava_site.identity.attempts counts in the database.
+ACCOUNT_RATE_LIMITS = False
+MFA_ADAPTER = "zehrava_site.identity.factors.Adapter"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_TOTP_ISSUER = "Zehrava"
+MFA_TOTP_TOLERANCE = 1  # steps of 30 s to either side, for telephones whose clock is off
+MFA_RECOVERY_CODE_DIGITS = 10
+# Whose address a request came from: the last this many of X-Forwarded-For were written by proxies of one's own.
+ALLAUTH_TRUSTED_PROXY_COUNT = env.int("ZEHRAVA_PROXIES", default=1 if _BEHIND_TLS_PROXY else 0)
+
+# --- people of an OpenID Connect provider --------------------------------------------------------------------------
+
+ZEHRAVA_OIDC_ISSUER = env.str("ZEHRAVA_OIDC_ISSUER", default="")
+ZEHRAVA_OIDC_GROUPS_CLAIM = env.str("ZEHRAVA_OIDC_GROUPS_CLAIM", default="groups")
+# A subject is one only together with who calls it so: another issuer has other people.
+ZEHRAVA_OIDC_ID = "oidc-" + hashlib.sha256(ZEHRAVA_OIDC_ISSUER.encode()).hexdigest()[:16]
+
+
+def _oidc_groups() -> dict[str, list[str]]:
+    """Which values of the claim give which groups."""
+    name = "ZEHRAVA_OIDC_GROUPS"
+    wanted = f'{name} must be a JSON object such as {{"approvers": "reviewers", "sre": ["operators", "security"]}}.'
+    try:
+        found = canonical.loads(env.str("ZEHRAVA_OIDC_GROUPS", default="{}"))
+    except ValueError as error:
+        raise ImproperlyConfigured(wanted) from error
+    if not isinstance(found, dict):
+        raise ImproperlyConfigured(wanted)
+    groups = {value: [told] if isinstance(told, str) else told for value, told in found.items()}
+    if not all(isinstance(told, list) and all(isinstance(each, str) for each in told) for told in groups.values()):
+        raise ImproperlyConfigured(wanted)
+    return groups
+
+
+ZEHRAVA_OIDC_GROUPS = _oidc_groups()
+_OIDC_APP = {
+    "provider_id": ZEHRAVA_OIDC_ID,
+    "name": "OpenID Connect",
+    "client_id": env.str("ZEHRAVA_OIDC_CLIENT_ID", default=""),
+    "secret": env.str("ZEHRAVA_OIDC_CLIENT_SECRET", default=""),
+    "settings": {"server_url": ZEHRAVA_OIDC_ISSUER.rstrip("/"), "oauth_pkce_enabled": True},
+}
+if ZEHRAVA_OIDC_ISSUER:
+    if not ZEHRAVA_OIDC_ISSUER.startswith("https://") and (
+        ZEHRAVA_PRODUCTION or urlsplit(ZEHRAVA_OIDC_ISSUER).hostname not in ("127.0.0.1", "localhost")
+    ):
+        raise ImproperlyConfigured("ZEHRAVA_OIDC_ISSUER must be https: who listens in could be anybody.")
+    if not (_OIDC_APP["client_id"] and _OIDC_APP["secret"] and ZEHRAVA_OIDC_GROUPS):
+        raise ImproperlyConfigured(
+            "ZEHRAVA_OIDC_ISSUER needs ZEHRAVA_OIDC_CLIENT_ID, ZEHRAVA_OIDC_CLIENT_SECRET and ZEHRAVA_OIDC_GROUPS."
+        )
+SOCIALACCOUNT_ADAPTER = "zehrava_site.identity.oidc.Adapter"
+SOCIALACCOUNT_PROVIDERS = {"openid_connect": {"APPS": [_OIDC_APP] if ZEHRAVA_OIDC_ISSUER else []}}
+# The two that would match people by an address.
+SOCIALACCOUNT_EMAIL_AUTHENTICATION = SOCIALACCOUNT_EMAIL_AUTHENTICATION_AUTO_CONNECT = False
+SOCIALACCOUNT_LOGIN_ON_GET = False
+SOCIALACCOUNT_STORE_TOKENS = False
 
 # Unfold's Alpine evaluates expressions and sets inline styles; the API's views narrow this to nothing at all.
 CONTENT_SECURITY_POLICY = {
@@ -284,6 +384,17 @@ CELERY_BEAT_SCHEDULE = {
         # A sweep that waited longer than the next one is due has nothing left to say.
         "options": {"expires": ZEHRAVA_SWEEP_EVERY * 3},
     },
+    "notify": {
+        "task": "reviews.tasks.notify",
+        "schedule": ZEHRAVA_SWEEP_EVERY,
+        "options": {"expires": ZEHRAVA_SWEEP_EVERY * 3},
+    },
+    # What nobody can meet any more is to be seen within a minute.
+    "look_for_unmeetable": {
+        "task": "reviews.tasks.look_for_unmeetable",
+        "schedule": 20,
+        "options": {"expires": 40},
+    },
 }
 
 # --- mail ----------------------------------------------------------------------------------------------------------
@@ -291,6 +402,33 @@ CELERY_BEAT_SCHEDULE = {
 vars().update(env.email_url("ZEHRAVA_EMAIL_URL", default="consolemail://"))
 DEFAULT_FROM_EMAIL = env.str("ZEHRAVA_FROM_EMAIL", default="zehrava@localhost")
 EMAIL_TIMEOUT = 10
+
+# --- notifications -------------------------------------------------------------------------------------------------
+
+ZEHRAVA_NOTIFICATIONS_KEPT = _duration("ZEHRAVA_NOTIFICATIONS_KEPT", "30d")
+# Permits http, any port and private addresses: for a chat server of one's own, never for one outside.
+ZEHRAVA_NOTIFY_ALLOW_PRIVATE = env.bool("ZEHRAVA_NOTIFY_ALLOW_PRIVATE", default=False)
+
+
+def _webhooks() -> dict[str, str]:
+    """The addresses of channels by group; whoever knows one can write there, so no message quotes them."""
+    name = "ZEHRAVA_NOTIFY_WEBHOOKS"
+    try:
+        found = canonical.loads(env.str("ZEHRAVA_NOTIFY_WEBHOOKS", default="{}"))
+    except ValueError as error:
+        raise ImproperlyConfigured(f'{name} must be a JSON object such as {{"finance": "https://…"}}.') from error
+    if not isinstance(found, dict):
+        raise ImproperlyConfigured(f'{name} must be a JSON object such as {{"finance": "https://…"}}.')
+    for group, url in found.items():
+        try:
+            targets.destination(url, allow_private=ZEHRAVA_NOTIFY_ALLOW_PRIVATE)
+        except targets.TargetError as error:
+            reason = str(error).replace("allow_private: true", "ZEHRAVA_NOTIFY_ALLOW_PRIVATE=true")
+            raise ImproperlyConfigured(f"{name}: the URL of {group!r} {reason}.") from error
+    return found
+
+
+ZEHRAVA_NOTIFY_WEBHOOKS = _webhooks()
 
 # --- logs ----------------------------------------------------------------------------------------------------------
 

@@ -18,6 +18,10 @@ def _script(request: HttpRequest) -> str:
     return static("zehrava/desk.js")
 
 
+def _reachable(request: HttpRequest) -> str:
+    return static("zehrava/reachable.js")
+
+
 def _following(request: HttpRequest) -> str:
     return static("zehrava/following.js")
 
@@ -30,10 +34,11 @@ UNFOLD: dict[str, Any] = {
     "SITE_ICON": _mark,
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": _mark}],
     "STYLES": [_style],
-    "SCRIPTS": [_script, _following],
+    "SCRIPTS": [_script, _following, _reachable],
     "BORDER_RADIUS": "8px",
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
+    "ACCOUNT": {"navigation": "zehrava_site.navigation.account"},
     "SIDEBAR": {
         "show_search": False,
         "command_search": False,

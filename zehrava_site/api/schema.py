@@ -37,6 +37,7 @@ PROBLEM = ResolvedComponent(
         "additionalProperties": True,
     },
 )
+RETRY_AFTER = {"description": "After how many seconds to try again.", "schema": {"type": "integer", "minimum": 1}}
 ALWAYS = ("malformed-request", "unsupported-media-type", "not-acceptable", "internal", "unavailable")
 CREDENTIALS = ("unauthenticated", "forbidden", "suspended")
 BODY = ("malformed-json", "too-large", "invalid")
@@ -82,4 +83,5 @@ class ProblemAutoSchema(AutoSchema):
             kind: {"value": {"type": TYPE_PREFIX + kind, "title": KINDS[kind][1], "status": status, "detail": "…"}}
             for kind in kinds
         }
-        return {"description": titles, "content": {MEDIA_TYPE: {"schema": PROBLEM.ref, "examples": examples}}}
+        response = {"description": titles, "content": {MEDIA_TYPE: {"schema": PROBLEM.ref, "examples": examples}}}
+        return {**response, "headers": {"Retry-After": RETRY_AFTER}} if status == 429 else response

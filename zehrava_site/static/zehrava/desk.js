@@ -31,13 +31,54 @@
     }
   };
 
+  // --- whether the whole payload was in sight: the form says so once its end was, above the bar with the buttons ---
+
+  let watch;
+  const watchEnd = () => {
+    watch?.disconnect();
+    const fields = document.querySelectorAll("input[data-seen]");
+    if (!fields.length || !("IntersectionObserver" in window)) return;
+    const bar = document.querySelector(".zhv-act")?.offsetHeight ?? 0;
+    watch = new IntersectionObserver((entries) => {
+      if (!entries.some((entry) => entry.isIntersecting)) return;
+      for (const field of fields) field.value = "yes";
+      watch.disconnect();
+    }, { rootMargin: `0px 0px -${bar}px 0px` });
+    for (const end of document.querySelectorAll("[data-payload-end]")) watch.observe(end);
+  };
+
   // --- times in the reader's zone ---
 
+  const MOMENT = {
+    day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit", timeZoneName: "short",
+  };
   const localise = () => {
     for (const time of document.querySelectorAll("time[data-local]")) {
-      const date = new Date(time.dateTime);
-      time.title = `${time.title || time.dateTime} · ${date.toLocaleString()} where you are`;
+      // What is on record stays at hand.
+      time.title = time.title || time.textContent;
+      const seconds = time.dataset.local === "seconds" ? { second: "2-digit" } : {};
+      time.textContent = new Date(time.dateTime).toLocaleString(undefined, { ...MOMENT, ...seconds });
       time.removeAttribute("data-local");
+    }
+    // The lists of the admin write times as text, all in one form; see zehrava_site/formats.
+    for (const cell of document.querySelectorAll("#result_list td:not([data-told]), .readonly:not([data-told])")) {
+      cell.setAttribute("data-told", "");
+      const walker = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT);
+      for (let node = walker.nextNode(); node; node = walker.nextNode()) {
+        const found = /^\s*(\d{1,2} [A-Z][a-z]{2} \d{4}), (\d{2}:\d{2}) UTC\s*$/.exec(node.data);
+        if (!found || node.parentElement.closest("bdi")) continue;
+        cell.title = cell.title || node.data.trim();
+        node.data = new Date(`${found[1]} ${found[2]} UTC`).toLocaleString(undefined, MOMENT);
+      }
+    }
+    for (const clock of document.querySelectorAll("time[data-left]:not([data-told])")) {
+      clock.title += ` · ${new Date(clock.dateTime).toLocaleString()} where you are`;
+      clock.setAttribute("data-told", "");
+    }
+    for (const time of document.querySelectorAll("time[data-here]")) {
+      time.title = time.textContent;
+      time.textContent = new Date(time.dateTime).toLocaleTimeString();
+      time.removeAttribute("data-here");
     }
   };
 
@@ -82,6 +123,22 @@
     count();
   });
 
+  // --- what changed by itself is said aloud, to whoever has the page read out ---
+
+  const say = (text) => {
+    let aloud = document.getElementById("zhv-aloud");
+    if (!aloud) {
+      aloud = document.createElement("div");
+      aloud.id = "zhv-aloud";
+      aloud.className = "zhv-unseen";
+      aloud.setAttribute("role", "status");
+      document.body.append(aloud);
+    }
+    // A region is read when it changes, and not when it comes into the page with its words.
+    setTimeout(() => { aloud.textContent = text; }, 100);
+  };
+  document.addEventListener("zhv:say", (event) => say(event.detail));
+
   // --- x shows the raw JSON ---
 
   document.addEventListener("keydown", (event) => {
@@ -92,6 +149,47 @@
     raw.open = !raw.open;
     if (raw.open) raw.scrollIntoView({ block: "nearest" });
   });
+
+  // --- before and after: what the target said comes into the page by itself ---
+
+  const panel = () => document.getElementById("zhv-before");
+  const isPanel = (event) => event.detail.target?.id === "zhv-before";
+  const unread = () => {
+    const told = document.createElement("p");
+    told.setAttribute("role", "status");
+    told.textContent = "It could not be read: the portal did not answer, or you are signed out. You can decide without it.";
+    panel()?.replaceChildren(told);
+  };
+  document.addEventListener("htmx:load", () => localise());
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    // Whoever was signed out meanwhile is answered with the page to sign in.
+    if (!isPanel(event) || event.detail.serverResponse.includes('id="zhv-compared"')) return;
+    event.detail.shouldSwap = false;
+    unread();
+  });
+  document.addEventListener("htmx:sendError", (event) => { if (isPanel(event)) unread(); });
+
+  // --- the figures below the queue come when somebody gets there ---
+
+  const isFigures = (event) => event.detail.target?.id === "zhv-figures";
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    if (isFigures(event) && !event.detail.serverResponse.includes('id="h-goes"')) event.detail.shouldSwap = false;
+  });
+  document.addEventListener("htmx:afterSettle", (event) => {
+    if (!isFigures(event)) return;
+    // unfold draws what has its class when a page opens, which may be now.
+    for (const canvas of document.querySelectorAll("canvas.zhv-later")) {
+      if (Chart.getChart(canvas)) continue;
+      const { type, value, options } = canvas.dataset;
+      new Chart(canvas, { type, data: JSON.parse(value), options: JSON.parse(options) });
+    }
+  });
+
+  // The page was drawn anew: what was read stays while it is about the same payload, else it is read again.
+  const keepRead = (before) => {
+    const fresh = panel();
+    if (before && before.dataset.digest === fresh?.dataset.digest) fresh.replaceWith(before);
+  };
 
   // --- the page follows its intent ---
 
@@ -124,17 +222,25 @@
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("zhv-live");
     if (!fresh) return;
     const open = document.getElementById("zhv-raw")?.open;
+    const read = panel();
+    const status = (page) => page.querySelector("#zhv-status")?.textContent;
     loadedAt = Date.now();
+    if (status(fresh) !== status(live)) say(`Now: ${status(fresh)}.`);
     live.replaceWith(fresh);
+    keepRead(read);
+    // What the page fetches for itself it fetches anew.
+    window.htmx?.process(fresh);
     const raw = document.getElementById("zhv-raw");
     if (raw) raw.open = Boolean(open);
     localise();
     tick();
+    watchEnd();
   };
 
   // The desk put fresh cards in place of the old ones.
   document.addEventListener("zhv:shown", () => {
     loadedAt = Date.now();
+    localise();
     tick();
   });
 
@@ -142,6 +248,7 @@
     loadedAt = Date.now();
     tick();
     localise();
+    watchEnd();
     setInterval(tick, 1000);
     if (document.getElementById("zhv-live")) setTimeout(follow, 2000);
   });

@@ -16,6 +16,7 @@
 
   const say = (waits) => {
     document.title = waits.mine ? `(${waits.mine}) ${title}` : title;
+    tell(waits.mine);
     const fresh = urgent && waits.urgent.filter((id) => !urgent.has(id));
     urgent = new Set(waits.urgent);
     if (!fresh || !fresh.length || !document.hidden) return;
@@ -26,6 +27,13 @@
       tag: "zehrava-urgent",
     });
     note.onclick = () => { window.focus(); location.assign(HOME); };
+  };
+
+  // Said aloud where a page is read out: only what changed, and only once.
+  let told = null;
+  const tell = (mine) => {
+    if (told !== null && told !== mine) document.dispatchEvent(new CustomEvent("zhv:say", { detail: `${mine} wait for you.` }));
+    told = mine;
   };
 
   const follow = async () => {
@@ -54,6 +62,7 @@
       if (other && other.textContent !== link.textContent) link.innerHTML = other.innerHTML;
     }
     const now = fresh.getElementById(DESK);
+    document.dispatchEvent(new Event("zhv:counted"));
     // Somebody is choosing what to see: nothing is taken from under their hands.
     if (!desk || !now || desk.querySelector(".zhv-sift")?.contains(document.activeElement)) return;
     const chosen = document.activeElement?.closest("[data-intent]")?.dataset.intent;
@@ -87,7 +96,9 @@
     const act = document.querySelector(".zhv-act");
     if (!act) return;
     if (what === "change") act.querySelector("a[href$='/edit/']")?.click();
-    else act.querySelector(what === "approve" ? "button[value=approve]" : "[name=rationale]")?.focus();
+    // What has to be typed comes before the button. The page stays where it is: what is decided on is in sight.
+    const approve = act.querySelector("#zhv-typed") ?? act.querySelector("button[value=approve]");
+    (what === "approve" ? approve : act.querySelector("[name=rationale]"))?.focus({ preventScroll: true });
   };
 
   const KEYS = {
