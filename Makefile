@@ -45,8 +45,8 @@ bench: $(READY) ## every measurement in tests/bench
 	if [ $${#files[@]} = 0 ]; then echo "There is no measurement in tests/bench yet."; exit 0; fi; \
 	for file in "$${files[@]}"; do echo "== $$file"; $(BIN)/python "$$file" || exit 1; done
 
-chaos: $(READY) ## the long version of the crash tests: real processes, kill -9
-	@if compgen -G 'tests/chaos/test_*.py' >/dev/null; then ZEHRAVA_CHAOS=full $(BIN)/pytest tests/chaos --timeout 3600 $(PYTEST_ARGS); \
+chaos: $(READY) ## the long version of the crash and race tests: real processes, kill -9, every database there is
+	@if compgen -G 'tests/chaos/test_*.py' >/dev/null; then ZEHRAVA_CHAOS=full $(BIN)/python -m tests.components run tests/chaos -n 0 --timeout 3600 $(PYTEST_ARGS); \
 	else echo "There is no crash test in tests/chaos yet."; fi
 
 screenshots: $(READY) ## the pictures of the README, taken from a portal of their own

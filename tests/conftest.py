@@ -123,6 +123,23 @@ def live_portal(start_portal: Callable[..., Portal]) -> Portal:
     return start_portal(worker=True)
 
 
+# --- people without a browser --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def signed_in() -> Callable[[Any], Any]:
+    """A browser of this person, without a browser."""
+
+    def sign_in(person: Any) -> Any:
+        from django.test import Client
+
+        client = Client()
+        client.force_login(person)
+        return client
+
+    return sign_in
+
+
 # --- the browser ---------------------------------------------------------------------------------------------------
 
 

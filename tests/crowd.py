@@ -33,7 +33,7 @@ def take_part(number):
 crowd = [processes.Process(target=take_part, args=[number]) for number in range(size)]
 for process in crowd:
     process.start()
-found = sorted(results.get(timeout=100) for _ in crowd)
+found = sorted(results.get(timeout=float(sys.argv[3])) for _ in crowd)
 for process in crowd:
     process.join()
 if failed := [error for _, _, error in found if error]:
@@ -42,19 +42,20 @@ print(json.dumps([said for _, said, _ in found]))
 """
 
 
-def at_once(portal: Portal, code: str, *, processes: int = 6) -> list[Any]:
+def at_once(portal: Portal, code: str, *, processes: int = 6, patience: float = 100) -> list[Any]:
     """Run Python in that many processes and return what each left in `said`.
 
     What stands before the line `# GO` is preparation; what follows begins in all of them together. `number` tells the
-    processes apart, from 0. Raises AssertionError with what they said where one of them failed.
+    processes apart, from 0; `patience` is how many seconds they may take. Raises AssertionError with what they said
+    where one of them failed.
     """
     done = subprocess.run(
-        [sys.executable, "-c", _RUNNER, code, str(processes)],
+        [sys.executable, "-c", _RUNNER, code, str(processes), str(patience)],
         cwd=ROOT,
         env=portal.environment,
         capture_output=True,
         text=True,
-        timeout=115,
+        timeout=patience + 15,
         check=False,
     )
     assert done.returncode == 0, done.stderr

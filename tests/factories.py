@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+from datetime import timedelta
 from typing import Any
 
 from django.contrib.auth.models import Group, User
 
+from audit import clock, ledger
 from audit.actors import Actor
-from intents import in_force
+from intents import in_force, lifecycle
 from intents.agents import create_key, register_agent
 from intents.documents import save_action_type, save_policy
 from intents.in_force import AgentInForce
 from intents.models import Agent, Intent
 from intents.propose import propose
+from reviews import circumstances
+from reviews.delegation import delegate
+from reviews.models import Delegation, StandingApproval
 from reviews.queue import waiting_for
+from reviews.second_factor import Factor
+from reviews.standing import steps
+from reviews.standing.terms import Terms
 
 ARRANGER = Actor.system("arranger")
 PASSWORD = "correct horse battery"
@@ -52,6 +60,47 @@ def make_intent(
     return Intent.objects.get(pk=answer.intent_id)
 
 
+def make_delegation(delegator: User, to: User, **members: Any) -> Delegation:
+    """A delegation in force, for a day."""
+    members = {"until": clock.now() + timedelta(days=1), "reason": "arranged", **members}
+    return delegate(delegator, to=to, **members)
+
+
+def end(delegation: Delegation) -> None:
+    """Let the end of a delegation have come a minute ago."""
+    now = clock.now()
+    Delegation.objects.filter(pk=delegation.pk).update(
+        starts_at=now - timedelta(days=2), ends_at=now - timedelta(minutes=1)
+    )
+
+
+def ask_in_advance(
+    agent: Agent, *, by: User, action: str = "a.b", factor: Factor | None = None, **terms: Any
+) -> StandingApproval:
+    """A standing approval that this person asks for and nobody approved yet; no samples are drawn unless said."""
+    terms = {"max_uses": 100, "sample_percent": 0, "reason": "the same every night", **terms}
+    terms.setdefault("expires_at", clock.now() + timedelta(days=30))
+    return steps.ask(Terms(agent=agent, action=action, **terms), by=by, factor=factor)
+
+
+def approve_in_advance(agent: Agent, *, by: User, second: User, **terms: Any) -> StandingApproval:
+    """The same, in force: `second` approved it."""
+    factor = terms.get("factor")
+    approval = ask_in_advance(agent, by=by, **terms)
+    return steps.approve(approval, by=second, digest=approval.terms_digest, factor=factor)
+
+
+def time_passes(intent: Intent, **length: float) -> Intent:
+    """Let an intent be older by this length, in the ledger too, so that nothing looks altered; returns it anew."""
+    moved, gone = Intent.objects.get(pk=intent.pk), timedelta(**length)
+    moved.created_at -= gone
+    moved.expires_at -= gone
+    if moved.next_step_at is not None:
+        moved.next_step_at -= gone
+    ledger.save(moved, "intent.proposed", by=ARRANGER, facts=lifecycle._bound(moved))
+    return moved
+
+
 def load_policy(text: str) -> None:
     save_policy(text, by=ARRANGER, user=None)
 
@@ -68,6 +117,12 @@ def allow(action: str, *, name: str = "allow-it") -> None:
 def run_by_noop(action: str) -> None:
     """An action type whose executor succeeds and does nothing."""
     load_action_type(f"name: {action}\nexecutor: noop\n")
+
+
+def opened(intent: Intent, person: User, **changes: Any) -> str:
+    """What the page of this intent puts into its form when it is shown to this person now."""
+    told = {"intent_id": intent.pk, "person": person, "digest": intent.digest, "at": clock.now()}
+    return circumstances.opening(**{**told, **changes})
 
 
 def ids_waiting_for(person: User) -> tuple[str, ...]:

@@ -174,7 +174,8 @@ class Template:
 
     @contextmanager
     def copy(self, folder: Path) -> Iterator[str]:
-        """A database of one's own; yields its URL and drops it afterwards."""
+        """A database of one's own; yields its URL and drops it afterwards. The keys that it knows come along."""
+        shutil.copytree(self.folder / "signing_keys", folder / "signing_keys")
         name = f"zhv_{secrets.token_hex(6)}"
         if not self.on_postgresql:
             shutil.copy(self.folder / "zehrava.sqlite3", folder / "zehrava.sqlite3")

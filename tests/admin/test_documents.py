@@ -213,3 +213,48 @@ def test_pages_of_a_document_draw_hidden_characters(author: Client) -> None:
     policy = Policy.objects.get()
     page = author.get(reverse("admin:intents_policy_version", args=[policy.pk, 1])).content.decode()
     assert "<b>bold" not in page
+
+
+def test_a_text_is_checked_without_being_saved(author: Client) -> None:
+    load_policy(GOOD)
+    tested = STRICTER + "tests: [{payload: {amount: '3'}, expect: {effect: allow}}]\n"
+
+    sound = author.post(edit(), {"text": tested, "_check": ""}).content.decode()
+    wrong = author.post(edit(), {"text": GOOD.replace("effect", "efect"), "_check": ""}).content.decode()
+    fresh = author.post(reverse("admin:intents_policy_add"), {"text": ACTION_TYPE, "_check": ""}).content.decode()
+    action_type = author.post(reverse("admin:intents_actiontype_add"), {"text": ACTION_TYPE, "_check": ""})
+
+    assert "Nothing is wrong with it." in sound and "1 test passed. Nothing was saved." in sound
+    assert "What lint says</b> of this text" in sound or "Lint has nothing" in sound
+    assert "5&quot;" in sound, "what was typed stays"
+    assert "Nothing is wrong" not in wrong and "rules[0].efect" in wrong
+    assert "Nothing is wrong" not in fresh
+    assert "Nothing is wrong with it." in action_type.content.decode()
+    assert PolicyVersion.objects.count() == 1 and not ActionType.objects.exists()
+
+
+def test_after_a_fault_nothing_is_said_of_another_text(author: Client) -> None:
+    load_policy(GOOD)
+    author.post(edit(), {"text": STRICTER, "_draft": ""})
+    page = author.post(edit(), {"text": STRICTER.replace("effect", "efect")}).content.decode()
+    assert "v2 is a draft" in page and "it is the text below" not in page and 'id="zhr-lint"' not in page
+
+
+def test_who_only_reads_is_shown_the_text_that_the_page_speaks_of(author: Client, sign_in: Any) -> None:
+    load_policy(GOOD)
+    author.post(edit(), {"text": STRICTER, "_draft": ""})
+    page = sign_in("reviewers").get(edit()).content.decode()
+    assert "v2 is a draft" in page and "it is the text below" in page
+    assert (
+        "&lt;= amount(&quot;5&quot;)" in page
+        and "&quot;50&quot;" not in page.split("zhr-versions")[0].split("shown_text")[-1]
+    )
+
+
+def test_any_two_versions_begin_with_the_two_that_matter(author: Client) -> None:
+    load_policy(GOOD)
+    load_policy(STRICTER)
+    compare = reverse("admin:intents_policy_compare", args=[Policy.objects.get().pk])
+    assert "refunds: v1 and v2" in author.get(compare).content.decode()
+    author.post(edit(), {"text": GOOD + "description: again\n", "_draft": ""})
+    assert "refunds: v2 and v3" in author.get(compare).content.decode()

@@ -437,7 +437,7 @@ def test_pages_ask_the_same_few_questions_however_many_differ(author, key, place
     assert done.differences.filter(change="blocked").count() == 30
     author.get(address("shadow"))
 
-    for url, most in ((address("backtest", done.pk), 16), (address("shadow"), 19)):
+    for url, most in ((address("backtest", done.pk), 17), (address("shadow"), 20)):
         for query in ("?change=allowed&page=", "?change=allowed&rule=refunds/small&page=", "?q=billing&page="):
             with CaptureQueriesContext(connection) as queries:
                 answer = author.get(url + query + place)

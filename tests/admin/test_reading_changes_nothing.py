@@ -10,9 +10,10 @@ from django.urls import reverse
 from audit.actors import Actor
 from intents.models import ActionType, Execution, Policy
 from reviews.tokens import create_token
-from tests.factories import load_action_type, load_policy, make_agent, make_intent, make_user
+from tests.factories import load_action_type, load_policy, make_agent, make_delegation, make_intent, make_user
 
-READS = ("SELECT", "SAVEPOINT", "RELEASE", "BEGIN", "COMMIT", "PRAGMA", "DECLARE")
+# What joins two readings begins with a bracket on PostgreSQL.
+READS = ("SELECT", "(SELECT", "SAVEPOINT", "RELEASE", "BEGIN", "COMMIT", "PRAGMA", "DECLARE")
 
 
 def pages() -> list[str]:
@@ -33,6 +34,7 @@ def pages() -> list[str]:
             "intents_actiontype",
             "intents_execution",
             "reviews_personaltoken",
+            "reviews_delegation",
         )
     ]
     for name in ("change", "history", "make_key", "suspend", "resume"):
@@ -44,6 +46,11 @@ def pages() -> list[str]:
     addresses += [reverse(f"admin:intents_execution_{name}", args=[execution.pk]) for name in ("change", "history")]
     addresses += [reverse(f"admin:reviews_personaltoken_{name}", args=[token.pk]) for name in ("change", "revoke")]
     addresses.append(reverse("admin:reviews_personaltoken_add"))
+    delegation = make_delegation(make_user(), make_user())
+    addresses += [
+        reverse(f"admin:reviews_delegation_{name}", args=[delegation.pk]) for name in ("change", "history", "revoke")
+    ]
+    addresses.append(reverse("admin:reviews_delegation_add"))
     return addresses
 
 

@@ -28,6 +28,12 @@ HOLDERS = {
     "auth.change_group": {"administrators"},
     "reviews.add_personaltoken": {"reviewers", "policy_authors", "operators", "administrators"},
     "reviews.change_personaltoken": {"administrators"},
+    "reviews.change_delegation": {"administrators"},
+    # And `reviews.break_glass` is nobody's.
+    "reviews.review_break_glass": {"auditors"},
+    "reviews.add_standingapproval": {"reviewers"},
+    "reviews.approve_standingapproval": {"reviewers"},
+    "reviews.revoke_standingapproval": {"operators", "administrators"},
 }
 
 
@@ -76,7 +82,10 @@ def test_a_role_that_was_widened_by_hand_is_what_the_table_says_again() -> None:
     assert other.permissions.count() == 1
 
 
-@pytest.mark.parametrize("model", ["intents/actiontype", "intents/policy", "intents/agent", "reviews/personaltoken"])
+@pytest.mark.parametrize(
+    "model",
+    ["intents/actiontype", "intents/policy", "intents/agent", "reviews/personaltoken", "reviews/standingapproval"],
+)
 @pytest.mark.parametrize("key", ["x", "%FF", "9" * 5000])
 @pytest.mark.django_db
 def test_the_history_of_nothing_is_not_found(client, model, key):

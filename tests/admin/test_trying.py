@@ -10,7 +10,9 @@ from django.apps import apps
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 
+from intents import in_force
 from intents.documents import save_policy
+from intents.evaluating import evaluate_for_author
 from intents.models import Policy
 from tests.factories import ARRANGER, load_policy, make_agent, make_intent, make_user
 
@@ -89,6 +91,22 @@ def test_a_draft_is_tried_in_place_of_the_version_in_force(author, page):
     assert author.get(f"{page}?version=9").status_code == 404
 
 
+def test_a_version_that_is_stored_is_called_by_its_number(author, page):
+    for most in ("5000", "6000"):
+        save_policy(ASKS.replace('"500"', f'"{most}"'), by=ARRANGER, user=None, activate=False)
+    make_agent("billing")
+
+    said = words(tried(author, f"{page}?version=2", LARGE, agent="billing"))
+
+    assert "refunds v2 › small" in said and "refunds v4" not in said and "<dt>Needs</dt>" not in said
+    unsaved = {**LARGE, "document": ASKS.replace('"500"', '"7000"')}
+    assert evaluate_for_author(unsaved, snapshot=in_force.current())["policies"] == [{"name": "refunds", "version": 4}]
+
+
+def test_where_no_intent_was_judged_it_begins_with_the_one_action_of_the_policy(author, page):
+    assert "&quot;action&quot;: &quot;stripe.refund&quot;" in author.get(page).content.decode()
+
+
 @pytest.mark.parametrize(
     ("intent", "said"),
     [
@@ -106,7 +124,7 @@ def test_what_is_wrong_is_said_beside_the_field_and_what_was_typed_stays(author,
 
     assert answer.status_code == 422
     assert said in words(answer)
-    assert "zhr-verdict" not in answer.content.decode()
+    assert 'id="zhr-verdict"' not in answer.content.decode()
 
 
 def test_a_time_that_cannot_be_read_is_said_at_its_field(author, page):

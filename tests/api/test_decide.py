@@ -10,6 +10,7 @@ from intents import documents
 from intents.models import Intent
 from reviews.models import Decision
 from tests.api.conftest import SETUP, Caller, problem
+from tests.factories import make_delegation
 
 
 def approve(intent: dict[str, Any], **members: Any) -> dict[str, Any]:
@@ -241,3 +242,46 @@ def test_an_unknown_ground_is_named(reviewer: Caller, agent: Caller) -> None:
     answer = reviewer.post(f"intents/{intent['id']}/decisions", body)
 
     assert (answer.status_code, answer.json()["path"]) == (422, "/ground")
+
+
+def test_a_delegate_decides_for_the_delegator_and_both_are_read(
+    intent: dict[str, Any], reviewer: Caller, make_person: Any, agent: Caller
+) -> None:
+    dora = make_person("dora", "auditors")
+    address = f"intents/{intent['id']}/decisions"
+    problem(dora.post(address, approve(intent)), 403, "not-entitled")
+    make_delegation(reviewer.user, dora.user)
+
+    assert dora.get(f"intents/{intent['id']}").json()["requirement"]["could"] == {
+        "reviewers": ["rita", "dora for rita"]
+    }
+    assert [each["id"] for each in dora.get("queue").json()["results"]] == [intent["id"]]
+    problem(dora.post(address, approve(intent, delegator="nobody")), 403, "not-entitled", "/delegator")
+    problem(dora.post(address, approve(intent, delegator=7)), 422, "invalid", "/delegator")
+    answer = dora.post(address, approve(intent, delegator="rita"))
+
+    assert answer.status_code == 201 and answer.json()["status"] == "approved"
+    [decision] = agent.get(f"intents/{intent['id']}").json()["decisions"]
+    assert (decision["reviewer"], decision["delegator"]) == ("dora", "rita")
+
+
+def test_who_could_decide_for_several_says_for_whom(
+    intent: dict[str, Any], reviewer: Caller, second_reviewer: Caller, make_person: Any
+) -> None:
+    dora = make_person("dora", "auditors")
+    for each in (reviewer, second_reviewer):
+        make_delegation(each.user, dora.user)
+    address = f"intents/{intent['id']}/decisions"
+
+    found = problem(dora.post(address, approve(intent)), 409, "conflict", "/delegator")
+    assert "rita or ravi" in found["detail"]
+    answer = dora.post(address, approve(intent, delegator="ravi"))
+    assert answer.json()["decisions"][0]["delegator"] == "ravi"
+
+
+def test_a_rejection_by_a_delegate_names_both_too(intent: dict[str, Any], reviewer: Caller, make_person: Any) -> None:
+    dora = make_person("dora", "auditors")
+    make_delegation(reviewer.user, dora.user)
+
+    answer = dora.post(f"intents/{intent['id']}/decisions", reject(intent)).json()
+    assert (answer["status"], answer["decisions"][0]["delegator"]) == ("rejected", "rita")

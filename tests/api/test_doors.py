@@ -38,6 +38,8 @@ DOORS: dict[str, tuple[int, ...]] = {
     # Who may look sees a queue, empty without a seat; a vote is there only for who gave it.
     "queue": (403, 403, 200, 200, 200, 200, 403),
     "decisions_withdraw": (403, 403, 200, 404, 404, 404, 403),
+    # With the reviewer's address in it: for who gave the vote, and for auditors.
+    "decisions_record": (403, 403, 200, 404, 200, 404, 403),
     "audit_events": (403, 403, 403, 403, 200, 403, 403),
     "audit_history": (403, 403, 403, 403, 200, 403, 403),
 }
@@ -68,7 +70,7 @@ def knock(agent: Caller, reviewer: Caller, policy: None, request: pytest.Fixture
             intent = agent.propose("allowed.thing" if claimable else "email.send", {"n": next(NUMBERS)})
             names["intent_id"] = intent["id"]
             if operation == "intents_answer":
-                asker = User.objects.filter(username="asker").first() or make_user("asker")
+                asker = User.objects.filter(username="asker").first() or make_user("asker", "reviewers")
                 question = notes.ask(Intent.objects.get(pk=intent["id"]), by=asker, text="Which?")
                 body = {"question": question.pk, "text": "This one."}
             if operation == "intents_decide":

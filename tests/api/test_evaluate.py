@@ -150,8 +150,11 @@ rules:
         "at most 90 of payload.amount: used up, with what this adds",
         "at most 72 of payload.amount per agent: 5 used, and this adds 68",
     ]
-    told = ask(policy_author, {**body, "agent": agent.agent.name}).json()["verdict"]["reason"]
-    assert told.startswith("at most 100 of payload.amount: 75.25 used, and this adds 68; ")
+    # An author finds the figures beside it; the reason is stored, and the agent reads it with its intent.
+    told = ask(policy_author, {**body, "agent": agent.agent.name}).json()
+    assert [limit["used"] for limit in told["limits"]] == ["75.25", "75.25", "5"]
+    assert told["verdict"] == said.json()["verdict"]
+    assert "75.25" not in json.dumps(agent.propose("stripe.refund", {"amount": "68.00"}))
 
 
 @pytest.mark.parametrize("member", ["agent", "document", "usage", "now"])

@@ -11,7 +11,8 @@ from audit import checks, immutability
 from audit.models import Event
 from tests.audit.conftest import AT
 
-TABLES = immutability.expected_tables()
+# Of keys `test_signing` tells the same: their rows have other columns.
+TABLES = [table for table in immutability.expected_tables() if table != immutability.KEY_TABLE]
 MODELS = {model._meta.db_table: model for model in immutability.protected_models()}
 postgresql_only = pytest.mark.skipif("connection.vendor != 'postgresql'", reason="only PostgreSQL has this")
 sqlite_only = pytest.mark.skipif("connection.vendor != 'sqlite'", reason="only SQLite has this")

@@ -5,7 +5,7 @@ import unicodedata
 
 import pytest
 
-from audit.text import visible, visible_lines
+from audit.text import plainly, visible, visible_lines
 
 
 @pytest.mark.parametrize(
@@ -95,3 +95,12 @@ def test_lines_laid_out_by_the_server_are_isolated_one_by_one():
 
 def test_other_values_are_shown_as_text():
     assert visible(12) == "<bdi>12</bdi>"
+
+
+def test_marks_piled_upon_a_letter_become_one_chip():
+    drawn = visible("x" + "\u0489\u20dd\u0336" * 20 + "y")
+    assert drawn == '<bdi>x<span class="zhv-chip" title="U+0489 U+20DD U+0336">60 marks</span>y</bdi>'
+    assert plainly("x" + "\u0338" * 200) == "x[200 marks]"
+    # What languages write stays as it is: Vietnamese, Thai, Hebrew with points.
+    for text in ("Vi\u00ea\u0323t", "\u0e17\u0e35\u0e48", "\u05d1\u05bc\u05b0\u05e8\u05b5\u05d0"):
+        assert visible(text) == f"<bdi>{text}</bdi>"

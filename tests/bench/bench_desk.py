@@ -72,7 +72,9 @@ def on_a_database_of_its_own(name: str) -> None:
         template = Template(folder / "template", on_postgresql=name == "postgresql")
         try:
             with template.copy(folder / "portal") as database:
-                portal = Portal(folder / "portal", database, ZEHRAVA_LOG_LEVEL="WARNING")
+                # Five agents with thousands of pending intents each: more than any may have.
+                unbounded = {"ZEHRAVA_PENDING_PER_AGENT": "0", "ZEHRAVA_ASKS_PER_HOUR": "0"}
+                portal = Portal(folder / "portal", database, ZEHRAVA_LOG_LEVEL="WARNING", **unbounded)
                 command = [sys.executable, __file__, *sys.argv[1:], "--measure"]
                 subprocess.run(command, cwd=ROOT, env=portal.environment, check=True)
         finally:

@@ -16,6 +16,7 @@ FILLED = {
     "POSTGRES_PASSWORD": "p",
     "ZEHRAVA_SECRET_KEY": "s" * 50,
     "ZEHRAVA_SIGNING_SECRET": "t" * 50,
+    "ZEHRAVA_SIGNING_KEYS": "u" * 50,
     "ZEHRAVA_ALLOWED_HOSTS": "zehrava.example.com",
     "ZEHRAVA_BASE_URL": "https://zehrava.example.com",
 }
@@ -61,6 +62,8 @@ def test_production_starts_with_what_the_compose_file_says(tmp_path):
         {"ZEHRAVA_BROKER_URL": ""},
         {"ZEHRAVA_SECRET_KEY": ""},
         {"ZEHRAVA_SIGNING_SECRET": ""},
+        {"ZEHRAVA_SIGNING_KEYS": ""},
+        {"ZEHRAVA_SIGNING_KEYS": "too-short"},
         {"ZEHRAVA_ALLOWED_HOSTS": ""},
         {"ZEHRAVA_BASE_URL": ""},
         {"ZEHRAVA_BASE_URL": "http://zehrava.example.com"},

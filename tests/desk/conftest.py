@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 from django.contrib.auth.models import User
-from django.test import Client
 
 from tests.factories import make_agent, make_user
 from zehrava_site import roles
@@ -31,15 +28,3 @@ def key(owner: User) -> str:
 @pytest.fixture
 def rita() -> User:
     return make_user("rita", "reviewers")
-
-
-@pytest.fixture
-def signed_in() -> Callable[[User], Client]:
-    """A browser of this person, without a browser."""
-
-    def sign_in(person: User) -> Client:
-        client = Client()
-        client.force_login(person)
-        return client
-
-    return sign_in

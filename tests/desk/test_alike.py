@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from intents.models import Intent
+from reviews import alike
 from reviews.models import Decision
 from tests.factories import allow, load_action_type, load_policy, make_agent, make_intent, make_user
 
@@ -36,7 +37,7 @@ def page_of(intents: list[Intent]) -> str:
 def form(client, intents: list[Intent], **members: Any) -> dict[str, Any]:
     """What the page sends for these, with the digests that it holds."""
     html = client.get(page_of(intents)).content.decode()
-    hidden = dict(re.findall(r'name="((?:digest|verdict|requirement)-[^"]+)" value="([^"]*)"', html))
+    hidden = dict(re.findall(r'name="((?:digest|verdict|requirement|opened)-[^"]+)" value="([^"]*)"', html))
     return {**hidden, "chosen": [intent.pk for intent in intents], "ground": "duplicate", **members}
 
 
@@ -223,3 +224,37 @@ def test_the_largest_amounts_add_up_too(signed_in, rita, key):
         reply(key, number, value={"amount": "9" * 30 + ".999999999999", "currency": "EUR"})
 
     assert "EUR in all" in signed_in(rita).get("/admin/").content.decode()
+
+
+def test_lists_that_read_alike_with_commas_between_are_told_apart(signed_in, rita, key):
+    for to in (["ops@a", "ceo@a, evil@x"], ["ops@a, ceo@a", "evil@x"], ["ops@a", "ceo@a", "evil@x"]):
+        make_intent(key, payload={"to": to})
+    (group,) = set(Intent.objects.values_list("alike", flat=True))
+
+    page = alike.page(group, rita)
+
+    assert [str(column) for column in page.columns] == ["<bdi>to</bdi>"] and not page.shared
+    assert len({str(line.cells[0]) for line in page.lines}) == 3
+
+
+def test_only_what_is_alike_is_decided_together(rita, key):
+    one, other = make_intent(key, payload={"n": 1}), make_intent(key, payload={"text": "else"})
+    shown = [alike.Shown(each.pk, each.digest, each.verdict_digest, each.requirement_digest) for each in (one, other)]
+
+    failed = alike.decide_each(one.alike, shown, by=rita, vote="approve", rationale="")
+
+    assert list(failed) == [other.pk] and "not one of these any more" in failed[other.pk]
+    assert one.alike != other.alike and Decision.objects.get().intent_id == one.pk
+
+
+def test_tags_that_differ_are_no_likeness(key):
+    assert make_intent(key, tags=["staging"]).alike != make_intent(key, tags=["prod-delete"], payload={"n": 1}).alike
+
+
+def test_letters_from_right_to_left_move_no_other_item(signed_in, rita, key):
+    one, other = (make_intent(key, payload={"to": to}) for to in (["\u05d0\u05d1", "1"], ["1", "\u05d0\u05d1"]))
+    assert one.alike == other.alike
+    page = alike.page(one.alike, rita)
+    cells = {str(line.cells[0]) for line in page.lines}
+    hebrew, figure = "<bdi>&quot;\u05d0\u05d1&quot;</bdi>", "<bdi>&quot;1&quot;</bdi>"
+    assert cells == {f"[{hebrew}, {figure}]", f"[{figure}, {hebrew}]"}

@@ -7,10 +7,11 @@ import pytest
 from django.urls import reverse
 
 from audit.models import Event
+from intents import amending, sweeping
 from intents.models import Amendment, Intent, Status
 from reviews import editing
 from reviews.models import Decision
-from tests.factories import load_action_type, load_policy, make_agent, make_intent, make_user
+from tests.factories import load_action_type, load_policy, make_agent, make_intent, make_user, time_passes
 from zehrava import canonical
 from zehrava.problems import Problem
 
@@ -97,6 +98,29 @@ def test_a_lower_amount_is_typed_looked_at_and_approved(signed_in, rita, intent)
     assert "Approved with changes" in shown
 
 
+@pytest.mark.parametrize(("typed", "stored_one"), [("", False), ("100.00 EUR", False), ("7 EUR", True), ("7.00", True)])
+def test_at_high_risk_the_changed_amount_is_typed_back(signed_in, rita, key, typed, stored_one):
+    load_action_type(
+        REFUND.replace("narrower:", "derive: {value: {amount: payload.amount, currency: '\"EUR\"'}}\nnarrower:")
+    )
+    grave = make_intent(key, payload={**PAYLOAD, "amount": "90000.00"})
+    assert grave.risk_level in ("high", "critical")
+    client = signed_in(rita)
+    form = form_of(client.get(edit_of(grave)))
+    form[field_of(client.get(edit_of(grave)), "amount")] = "7.00"
+
+    looked = client.post(edit_of(grave), {**form, "step": "look"})
+    assert "To approve, type the amount: <b>7.00 EUR</b>" in looked.content.decode()
+    said = {"rationale": "too much", "ground": "wrong_amount", "typed": typed, "step": "approve"}
+    answer = client.post(edit_of(grave), {**form_of(looked), **said})
+
+    assert Decision.objects.exists() is stored_one
+    assert answer.status_code == (302 if stored_one else 422)
+    if not stored_one:
+        page = answer.content.decode()
+        assert "Type the amount: 7.00 EUR" in page and "too much</textarea>" in page
+
+
 def test_what_was_not_touched_stays_byte_for_byte(signed_in, rita, key):
     payload = {"a": "x\r\ny", "b": "z\u202e", "c": 1.5, "d": "\n\nlines\n", "e": "", "f": [], "g": {}, "h": " " * 40}
     intent = make_intent(key, action="some.thing", payload=payload)
@@ -145,6 +169,22 @@ def test_a_widening_change_says_so_before_and_after(signed_in, rita, intent):
     assert 'value="approve"' in shown
     own = client.get(reverse("admin:intents_intent_change", args=[intent.pk])).content.decode()
     assert 'value="approve"' not in own
+
+
+def test_the_look_at_a_change_says_who_may_stand_in_since_a_step(signed_in, rita, key):
+    load_policy(
+        ASKS.replace(
+            "effect: require_approval",
+            "effect: require_approval,"
+            " approval: {all_of: [{group: reviewers}], escalation: [{after: 1h, do: widen, to: [managers]}]}",
+        )
+    )
+    intent = time_passes(make_intent(key, payload=PAYLOAD), hours=2)
+    sweeping.sweep()
+    client = signed_in(rita)
+    page = client.get(edit_of(intent))
+    looked = client.post(edit_of(intent), {**form_of(page), field_of(page, "amount"): "50.00", "step": "look"})
+    assert "1 of reviewers; managers may stand in" in looked.content.decode()
 
 
 def test_what_was_typed_after_the_look_is_not_approved_unseen(signed_in, rita, intent):
@@ -333,3 +373,73 @@ def test_an_agent_never_reaches_it(client, key):
     answer = client.post(edit_of(intent), {"step": "approve"}, headers={"Authorization": f"Bearer {key}"})
     assert answer.status_code in (302, 403)
     assert not Amendment.objects.exists()
+
+
+def test_a_change_that_would_mean_something_else_by_now_is_refused_and_undone(signed_in, rita, intent):
+    client = signed_in(rita)
+    form = form_of(client.get(edit_of(intent)))
+    form[field_of(client.get(edit_of(intent)), "amount")] = "90.00"
+    looked = client.post(edit_of(intent), {**form, "step": "look"})
+    before = stored()
+    load_policy(
+        ASKS.replace("id: all", "id: anew").replace(
+            "effect: require_approval", "effect: require_approval, approval: {all_of: [{group: reviewers, count: 2}]}"
+        )
+    )
+
+    said = {"rationale": "too much", "ground": "wrong_amount", "step": "approve"}
+    answer = client.post(edit_of(intent), {**form_of(looked), **said})
+
+    assert answer.status_code == 409 and "has moved since you looked" in answer.content.decode()
+    assert stored()[:2] == before[:2]
+    intent.refresh_from_db()
+    assert (intent.amendments, intent.status) == (0, "pending_approval")
+
+
+def test_a_patch_that_python_takes_for_the_one_that_was_shown_is_another(signed_in, rita, intent):
+    client = signed_in(rita)
+    form = form_of(client.get(edit_of(intent)))
+    form[field_of(client.get(edit_of(intent)), "deep › n")] = "1"
+    looked = form_of(client.post(edit_of(intent), {**form, "step": "look"}))
+    looked["changes"] = looked["changes"].replace('"value": 1', '"value": true')
+    answer = client.post(edit_of(intent), {**looked, "rationale": "x", "ground": "other", "step": "approve"})
+    assert answer.status_code == 422 and not Decision.objects.exists()
+
+
+def test_more_changed_members_than_a_patch_has_operations_are_all_changed():
+    """The whole is replaced then: a patch that leaves some of them out would be of another payload."""
+    names = [f"m{number:04}" for number in range(amending.MOST_OPERATIONS + 1)]
+    payload, changed = dict.fromkeys(names, 1), dict.fromkeys(names, 2)
+    assert amending.patched(payload, amending.patch_between(payload, changed)) == changed
+    payload, changed = dict.fromkeys(names[:999], 1), {f"other {name}": 1 for name in names[:999]}
+    assert amending.patched(payload, amending.patch_between(payload, changed)) == changed
+
+
+def test_a_long_list_is_changed_and_shown_in_little_time():
+    """Were the cost the product of the lengths, or worse, this would not end within the time that a test has."""
+    names = [f"x{number}" for number in range(3_000)]
+    payload, changed = {"a": names, "b": 1}, {"a": [each for each in names for _ in range(2)], "b": 1}
+    patch = amending.patch_between(payload, changed)
+    assert [operation["path"] for operation in patch] == ["/a"]
+    assert amending.patched(payload, patch) == changed
+    backwards = [{"n": number} for number in range(3_000, 0, -1)]
+    assert amending.patched({"a": names}, amending.patch_between({"a": names}, {"a": backwards})) == {"a": backwards}
+    thousand = {"a": names[:1_000]}, {"a": [each for each in names[:500] for _ in range(2)]}
+    assert editing.differences(*thousand)
+    objects = [{"v": number, "w": [1] * 50} for number in range(3_000)]
+    turned = {"a": [{"v": each["v"] + 1, "w": [2] * 50} for each in reversed(objects)], "b": 1}
+    (one,) = editing.differences({"a": objects, "b": 1}, turned)
+    assert one.place == "<bdi>a</bdi>" and "3,000 items" in one.before
+
+
+def test_what_policy_says_of_a_change_is_drawn(signed_in, rita, key):
+    load_policy(
+        "name: odd\nmatch: {actions: ['stripe.refund']}\n"
+        "rules: [{id: zero, when: payload.amount == '0', effect: block, reason: 'zero for {payload.who}'}]\n"
+    )
+    odd = make_intent(key, payload={"amount": "5", "who": "a\u202eb"})
+    client = signed_in(rita)
+    form = form_of(client.get(edit_of(odd)))
+    form[field_of(client.get(edit_of(odd)), "amount")] = "0"
+    page = client.post(edit_of(odd), {**form, "step": "look"}).content.decode()
+    assert "Policy blocks what you changed it to" in page and "U+202E" in page and "\u202e" not in page

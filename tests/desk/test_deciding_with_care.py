@@ -5,7 +5,8 @@ import pytest
 from audit.models import Event
 from intents.models import Intent
 from reviews.confirming import asked_back
-from reviews.decisions import decide, unlike_their_digests
+from reviews.decision_record import unlike_their_digests
+from reviews.decisions import decide
 from reviews.models import Decision
 from tests.desk.test_intent_page import page_of, send
 from tests.factories import load_action_type, make_intent

@@ -59,7 +59,7 @@ def test_asking_changes_nothing_and_costs_few_statements(ask, key, django_assert
     make_intent(key)
     ask()
     before = Event.objects.count()
-    with django_assert_max_num_queries(11):
+    with django_assert_max_num_queries(13):
         ask()
     assert Event.objects.count() == before
 

@@ -7,7 +7,7 @@ from django.urls import reverse
 
 from audit.models import Event
 from intents.models import Execution, Intent, Status
-from reviews import confirming
+from reviews import confirming, presentation
 from reviews.models import Decision
 from tests.factories import load_action_type, load_policy, make_agent, make_intent, make_user, run_by_noop
 
@@ -38,7 +38,7 @@ def page_of(intent: Intent) -> str:
 def form_of(response) -> dict[str, str]:
     """The hidden fields that the page rendered, as a browser would send them back."""
     html = response.content.decode()
-    return dict(re.findall(r'<input type="hidden" name="(\w*digest)" value="([^"]*)"', html))
+    return dict(re.findall(r'<input type="hidden" name="(\w*digest|opened)" value="([^"]*)"', html))
 
 
 def send(client, intent: Intent, vote: str, rationale: str = "", **changes: str):
@@ -158,7 +158,7 @@ def test_a_rejection_with_a_reason_ends_the_intent_and_shows_the_reason(signed_i
     assert 'value="approve"' not in html
 
 
-@pytest.mark.parametrize("name", ["digest", "verdict_digest", "requirement_digest"])
+@pytest.mark.parametrize("name", ["digest", "verdict_digest", "requirement_digest", "opened"])
 def test_a_stale_page_is_refused_and_keeps_what_was_typed(signed_in, rita, key, name):
     intent = make_intent(key)
 
@@ -170,7 +170,7 @@ def test_a_stale_page_is_refused_and_keeps_what_was_typed(signed_in, rita, key, 
     assert not Decision.objects.exists()
 
 
-@pytest.mark.parametrize("missing", ["digest", "verdict_digest", "requirement_digest"])
+@pytest.mark.parametrize("missing", ["digest", "verdict_digest", "requirement_digest", "opened"])
 def test_a_form_without_a_digest_decides_nothing(signed_in, rita, key, missing):
     intent = make_intent(key)
     client = signed_in(rita)
@@ -419,3 +419,16 @@ def test_however_long_a_trace_is_what_decided_is_in_it(signed_in, rita, key):
     assert "Whole trace: 251 rules looked at" in page
     assert "<b><bdi>the-last</bdi></b>" in page and "never-199" in page and "never-249" not in page
     assert "50 more did not hold and are left out here" in page
+
+
+@pytest.mark.parametrize("amount", ["1E100000000", "1e3", "1_000", " 5 ", "١٢٣", "9" * 31, "NaN", "1.5x"])
+def test_what_only_resembles_an_amount_is_shown_as_it_is(amount):
+    assert presentation.grouped(amount) == amount
+
+
+def test_an_amount_has_its_thousands_apart():
+    assert [presentation.grouped(each) for each in ("4980.00", "-1234567", "0.125")] == [
+        "4,980.00",
+        "-1,234,567",
+        "0.125",
+    ]

@@ -108,8 +108,10 @@ def test_the_parser_would_notice() -> None:
 
 
 @pytest.fixture
-def hostile(key: str, rita: Any) -> list[Intent]:
+def hostile(key: str, rita: Any, settings: Any) -> list[Intent]:
     """An intent for each attempt, which stands in every member that an agent may write."""
+    # All of them wait at once.
+    settings.ZEHRAVA_PENDING_PER_AGENT = 0
     load_policy(
         "name: some\nmatch: {actions: ['a.b']}\nrules:\n"
         '  - {id: all, when: payload.n != "", effect: require_approval, reason: "because of {payload.n}"}\n'

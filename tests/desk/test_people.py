@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import Group, Permission, User
 
 from audit.models import Event
 from intents.documents import disable_policy
@@ -197,10 +197,11 @@ def test_no_group_loses_or_takes_a_name_that_a_policy_in_force_names(signed_in, 
 def test_a_group_that_decides_nothing_is_renamed_and_one_that_decides_is_given_permissions(signed_in):
     load_policy(FINANCE_DECIDES)
     free, finance = Group.objects.create(name="free"), Group.objects.create(name="finance")
+    given = Permission.objects.order_by("pk")[0]
     client = signed_in(make_user("root", is_superuser=True))
 
     client.post(f"/admin/auth/group/{free.pk}/change/", {"name": "freed"})
-    client.post(f"/admin/auth/group/{finance.pk}/change/", {"name": "finance", "permissions": [1]})
+    client.post(f"/admin/auth/group/{finance.pk}/change/", {"name": "finance", "permissions": [given.pk]})
 
     free.refresh_from_db()
     assert free.name == "freed"

@@ -10,6 +10,7 @@ from audit import clock
 from intents.models import Intent
 from reviews.decisions import decide
 from reviews.models import Decision
+from reviews.taking import take
 from tests.factories import ids_waiting_for, load_action_type, load_policy, make_agent, make_intent, make_user
 
 TWO_GROUPS = """
@@ -67,6 +68,13 @@ def test_most_could_go_wrong_comes_first_and_then_least_time_left(rita, key):
     grave = make_intent(key, payload={"n": 3}, value={"amount": "90000.00", "currency": "EUR"})
 
     assert ids_waiting_for(rita) == (grave.pk, soon.pk, calm.pk)
+
+
+def test_of_the_same_level_the_least_time_left_comes_first_whatever_the_score(rita, key):
+    more = make_intent(key, records=5, expires_in="4h", payload={"n": 1})
+    less = make_intent(key, expires_in="5m", payload={"n": 2})
+    assert more.risk_level == less.risk_level and more.risk_score > less.risk_score
+    assert ids_waiting_for(rita) == (less.pk, more.pk)
 
 
 def test_an_owner_never_finds_their_own_agents_intents_waiting_for_them(owner, key):
@@ -211,3 +219,53 @@ def test_what_people_decided_is_listed_with_its_outcome(signed_in, rita, key):
 
     assert intent.pk in page
     assert "Rejected" in page
+
+
+def test_votes_and_principals_among_what_waits_cost_no_more_than_twenty_queries(signed_in, rita, key):
+    load_policy(
+        "name: two\nmatch: {actions: [stripe.refund]}\nrules:\n"
+        "  - {id: all, effect: require_approval, approval: {all_of: [{group: reviewers, count: 2}]}}\n"
+    )
+    make_intent(key, on_behalf_of="someone")
+    supported = make_intent(key, payload={"n": 2})
+    fiona = make_user("fiona", "reviewers")
+    decide(supported.pk, by=fiona, vote="approve", digest=supported.digest)
+    replaced = make_intent(key, payload={"n": 3})
+    decide(replaced.pk, by=fiona, vote="approve", digest=replaced.digest)
+    replacement = make_intent(key, payload={"n": 4}, supersedes=replaced.pk)
+    decide(replacement.pk, by=fiona, vote="approve", digest=replacement.digest)
+    client = signed_in(rita)
+    for address in (
+        "/admin/",
+        "/admin/?tab=groups",
+        "/admin/?tab=all",
+        f"/admin/intents/intent/{supported.pk}/change/",
+        f"/admin/intents/intent/{replacement.pk}/change/",
+        f"/admin/intents/intent/{replaced.pk}/change/",
+    ):
+        client.get(address)
+        with CaptureQueriesContext(connection) as captured:
+            assert client.get(address).status_code == 200
+        assert len(captured) <= 20, address
+
+
+def test_a_card_without_an_action_type_says_how_its_payload_begins(signed_in, rita, key):
+    make_intent(key, action="k8s.scale", payload={"name": "api<b>", "replicas": 9, "more": {"a": 1}, "text": "x" * 80})
+    page = signed_in(rita).get("/admin/").content.decode()
+    assert "name: api&lt;b&gt; · replicas: 9 · 2 more" in page
+
+
+def test_what_is_decided_says_by_whom_and_when_and_asks_for_nothing(signed_in, rita, key):
+    intent = make_intent(key)
+    decide(intent.pk, by=rita, vote="approve", digest=intent.digest)
+    page = " ".join(signed_in(rita).get("/admin/?tab=decided").content.decode().split())
+    assert "ago by <bdi>rita</bdi>" in page and "decided " in page
+    assert "needs 1 of reviewers" not in page
+
+
+def test_a_group_says_that_somebody_is_on_one_of_them(signed_in, rita, key):
+    one, _ = (make_intent(key, payload={"n": number}) for number in range(2))
+    take(one.pk, by=rita)
+    assert (
+        "<bdi>rita</bdi> is on one of them" in signed_in(make_user("vera", "reviewers")).get("/admin/").content.decode()
+    )

@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reviews import presentation, renderings
 from reviews.renderings import diff, recipients, sql, url
 from tests.factories import load_action_type, make_intent
+from zehrava.action_types import ActionType
 
 
 def as_read(shown: str) -> str:
@@ -99,3 +101,44 @@ def test_the_page_of_an_intent_shows_each_as_what_it_is(signed_in, rita, key):
         "leads to",
     ):
         assert part in page
+
+
+@pytest.mark.parametrize(
+    ("written", "host"),
+    [
+        ("https://paypal.com@evil.example/x", "evil.example"),
+        ("see https://user:secret@evil.example:8443/a?b=@c", "evil.example:8443"),
+        ("[https://bank.example](https://evil.example)", "evil.example"),
+        ("https:\\\\evil.example\\@bank.example", "evil.example"),
+        ("<a href='http://evil.example'>x</a>", "evil.example"),
+        ("HTTPS://EVIL.example", "EVIL.example"),
+    ],
+)
+def test_of_an_address_the_host_that_it_leads_to_stands_out(written, host):
+    shown = presentation.text(written)
+    assert f'<b class="zhv-host" title="the host it leads to"><bdi>{host}</bdi></b>' in shown
+    assert as_read(shown) == written
+
+
+def test_a_disguised_host_is_marked_as_any_word_is():
+    shown = presentation.text("https://p\u0430ypal.com/")
+    assert 'class="zhv-host"' in shown and "zhv-mixed" in shown
+
+
+def test_more_recipients_than_fit_are_counted_by_domain_all_the_same():
+    action_type = ActionType.parse(
+        "name: m.s\npresent: {title: x, fields: [{path: payload.to, label: To, as: email}]}\n"
+    )
+    [to] = renderings.fields(action_type, {"to": [f"c{n}@{'a' if n % 3 else 'b'}.example" for n in range(300)]})
+    assert "300 recipients" in to.value and "200 at a.example" in to.value and "listed below" in to.value
+
+
+def test_an_amount_is_shown_with_the_currency_that_stands_beside_it():
+    action_type = ActionType.parse("name: m.s\npresent: {title: x, fields: [{path: payload.pay.amount, as: money}]}\n")
+    for payload, shown in (
+        ({"pay": {"amount": "12000", "currency": "JPY"}}, "12,000 JPY"),
+        ({"pay": {"amount": "12000", "currency": "<b>"}}, "12,000"),
+        ({"pay": {"amount": "12000"}, "currency": "EUR"}, "12,000"),
+    ):
+        [amount] = renderings.fields(action_type, payload)
+        assert as_read(amount.value) == shown

@@ -9,9 +9,10 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from audit import clock
+from intents import sweeping
 from intents.models import Intent
 from reviews.decisions import decide
-from tests.factories import load_policy, make_agent, make_intent, make_user
+from tests.factories import load_policy, make_agent, make_intent, make_user, time_passes
 
 FINANCE = """
 name: money
@@ -116,10 +117,41 @@ def test_about_to_expire_lists_what_ends_within_a_quarter_of_an_hour(signed_in, 
     assert [line.card.intent.pk for line in answer.context["desk"].lines] == [sooner.pk, soon.pk]
 
 
+STEPS = """
+name: slow
+match: {actions: [slow.thing]}
+rules:
+  - id: all
+    effect: require_approval
+    approval:
+      all_of: [{group: reviewers}]
+      escalation: [{after: 10m, do: remind}, {after: 30m, do: escalate, to: [finance]}]
+"""
+
+
+def test_escalated_lists_what_was_handed_on_to_others(signed_in, rita, key, waiting):
+    client = signed_in(rita)
+    assert "Escalated" not in client.get("/admin/").content.decode()
+    load_policy(STEPS)
+    late, fresh = make_intent(key, action="slow.thing"), make_intent(key, action="slow.thing", payload={"n": 2})
+    reminded = make_intent(key, action="slow.thing", payload={"m": 3})
+    time_passes(late, minutes=31)
+    time_passes(reminded, minutes=11)
+    sweeping.sweep()
+    assert Intent.objects.get(pk=reminded.pk).steps_taken == 1
+
+    answer = client.get("/admin/?tab=escalated")
+
+    assert [line.card.intent.pk for line in answer.context["desk"].lines] == [late.pk]
+    assert "tab=escalated" in client.get("/admin/").content.decode()
+    assert shown(client, "tab=mine") >= {fresh.pk, late.pk}
+    assert shown(signed_in(make_user("otto", "auditors-of-nothing")), "tab=escalated") == set()
+
+
 def test_who_may_not_see_all_intents_sees_no_others_in_any_view(signed_in, waiting):
     client = signed_in(make_user("fred", "finance"))
 
-    for tab in ("mine", "groups", "soon", "all", "person", "decided"):
+    for tab in ("mine", "groups", "escalated", "soon", "all", "person", "decided"):
         assert waiting["mail"].pk not in shown(client, f"tab={tab}&q=example.com")
         assert waiting["mail"].pk not in shown(client, f"tab={tab}")
 
@@ -147,7 +179,7 @@ def test_pages_keep_the_filters(signed_in, rita, key):
     assert 'rel="next" href="?agent=billing-agent&amp;page=2"' in page
 
 
-@pytest.mark.parametrize("tab", ["groups", "soon", "mine&q=a&risk=medium&group=reviewers&age=5m&least=1"])
+@pytest.mark.parametrize("tab", ["groups", "escalated", "soon", "mine&q=a&risk=medium&group=reviewers&age=5m&least=1"])
 def test_every_view_and_filter_stays_within_twenty_queries(signed_in, rita, waiting, tab):
     client = signed_in(rita)
     client.get("/admin/")

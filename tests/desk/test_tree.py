@@ -146,3 +146,8 @@ def test_values_are_told_apart_by_kind_and_names_are_as_hostile_as_values(lines)
         ("spaces", "a30 spaces b"),
     ]
     assert "<b>" not in found[1][2] and "<i>" not in found[1][4]
+
+
+def test_of_an_address_in_a_payload_the_host_stands_out():
+    shown = tree.tree({"note": "see https://paypal.com@evil.example/x"})
+    assert '<b class="zhv-host" title="the host it leads to"><bdi>evil.example</bdi></b>' in shown

@@ -65,6 +65,7 @@ ELSEWHERE = {
     "test_the_commands_of_the_operators_page_bring_up_a_production_portal": "they need PostgreSQL and Redis",
     "test_make_test_is_what_continuous_integration_runs": "it would run this very test",
     "test_turning_it_off_is_a_step_of_its_own_that_the_ledger_keeps": "it needs a portal that asked for two people",
+    "test_an_auditor_verifies_a_record_with_the_published_keys_alone": "no page makes a decision before it",
     "test_the_suite_takes_its_database_from_the_environment": "it would run the suite within the suite",
 }
 
@@ -158,7 +159,7 @@ def variables_of_the_code():
     """Every environment variable that the portal reads, found in its source."""
     found = set()
     reading = re.compile(
-        r"""(?:env\.\w+\(|_duration\(|_kept_secret\(|environ\.get\(|environ\.setdefault\(|environ\[|vars\(\)\.update\(env\.\w+\()\s*"""
+        r"""(?:env\.\w+\(|_duration\(|_bound\(|_kept_secret\(|environ\.get\(|environ\.setdefault\(|environ\[|vars\(\)\.update\(env\.\w+\()\s*"""
         r"""["']([A-Z][A-Z0-9_]+)["']"""
     )
     for folder in ("zehrava_site", "intents", "reviews", "audit", "sdk/src"):
@@ -210,7 +211,7 @@ def test_every_role_has_a_line_for_operators():
 
 
 def test_every_part_of_the_page_of_an_intent_has_a_line_for_reviewers():
-    templates = ("intent.html", "intent_decisions.html", "intent_executions.html")
+    templates = ("intent.html", "before_after_panel.html", "intent_decisions.html", "intent_executions.html")
     template = "".join((ROOT / "templates" / "reviews" / name).read_text() for name in templates)
     parts = [part.strip() for part in re.findall(r"<h3[^>]*>([^<]+)", template)]
     assert len(parts) >= 10

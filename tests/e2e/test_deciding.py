@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.e2e.conftest import picture
+from tests.targets import Target, serve
 
 pytestmark = [pytest.mark.browser, pytest.mark.process]
 
@@ -49,6 +50,25 @@ def test_a_reviewer_opens_a_pending_intent_approves_it_and_sees_it_executed(worl
     expect(page.get_by_text(re.compile("Attempt 1"))).to_be_visible()
     assert sideways(page) <= 0
     assert world.status(intent) == "succeeded"
+
+
+def test_the_record_says_whether_the_end_of_a_long_payload_was_in_sight(world, sign_in, page):
+    long = {f"line {number:03}": "words" for number in range(100)}
+    unread, read = (world.propose("report.publish", {**long, "title": title}) for title in ("Unread", "Read"))
+    sign_in()
+    for intent in (unread, read):
+        page.goto(f"{world.portal.base_url}/admin/intents/intent/{intent}/change/")
+        seen = page.locator("input[data-seen]")
+        expect(seen).to_have_value("")
+        if intent == read:
+            page.get_by_text("Raw canonical JSON").scroll_into_view_if_needed()
+            page.mouse.wheel(0, 600)
+            expect(seen).to_have_value("yes")
+        page.get_by_role("button", name="Approve", exact=True).click()
+        expect(page.get_by_role("heading", name="Approval desk")).to_be_visible()
+    decided = f"Decision.objects.filter(intent__in={[unread, read]!r})"
+    made = f"made = dict({decided}.values_list('intent_id', 'whole_payload_seen'))"
+    assert world.arrange(f"from reviews.models import Decision\n{made}") == {unread: False, read: True}
 
 
 def test_a_reviewer_rejects_with_a_reason_and_not_without(world, sign_in, page):
@@ -129,7 +149,7 @@ def test_a_long_target_pushes_nothing_out_of_sight_and_is_whole_on_its_page(worl
 
     page.goto(f"{world.portal.base_url}/admin/intents/intent/")
     row = page.locator("#result_list tr", has_text="t" * 1000)
-    asked = row.first.get_by_text(re.compile(r"\d\d:\d\d UTC"))
+    asked = row.first.get_by_text(re.compile(r"\d\d:\d\d.* UTC"))
     box = asked.bounding_box()
     assert box["x"] >= 0 and box["x"] + box["width"] <= size["width"]
     assert sideways(page) <= 0
@@ -288,3 +308,145 @@ def test_at_high_risk_nothing_is_approved_before_the_amount_is_typed(world, sign
     page.get_by_role("button", name="Approve", exact=True).click()
     expect(page.get_by_role("heading", name="Approval desk")).to_be_visible()
     assert world.status(grave) in ("approved", "executing", "succeeded")
+
+
+@pytest.mark.parametrize("size", [{"width": 1440, "height": 900}, PHONE], ids=["wide", "phone"])
+def test_before_and_after_comes_into_the_page_stays_there_and_is_read_again(world, sign_in, page, size):
+    page.set_viewport_size(size)
+    with serve(Target()) as target:
+        target.say(200, b'{"email": "old@x.example", "name": "Ada"}')
+        world.arrange(
+            f"""load_action_type('name: crm.update\\npresent: {{before: {{url: "http://127.0.0.1:{target.port}/"""
+            """{payload.customer}", allow_private: true, fields: {Name: {now: name}, E-mail: {now: email,"""
+            """ then: payload.email}}}}')"""
+        )
+        intent = world.propose("crm.update", {"customer": "4711", "email": "new@x.example"})
+        sign_in()
+        open_card(page, intent)
+        mail = page.locator("#zhv-before tr", has_text="E-mail")
+        expect(mail).to_contain_text(re.compile("old@x.example.*new@x.example.*changed", re.DOTALL))
+        expect(page.locator("#zhv-before time")).not_to_contain_text("UTC")
+        assert sideways(page) <= 0
+        picture(page, f"before-and-after-{size['width']}")
+
+        # The page is drawn anew for a comment: what was read stays, and nobody is asked again.
+        one = "from reviews import decisions, notes\nfrom intents.models import Intent\n"
+        one += f"one = Intent.objects.get(pk={intent!r})\n"
+        world.arrange(f"{one}notes.comment(one, by=User.objects.get(username='rita'), text='Hm, odd.')")
+        expect(page.get_by_text("Hm, odd.")).to_be_visible()
+        expect(mail).to_contain_text("old@x.example")
+        # What the page fetches for itself came in place of the link to it, whatever was decided before.
+        expect(page.locator("#zhv-similar")).not_to_contain_text("On a page of their own")
+        assert [request.target for request in target.requests] == ["/4711"]
+
+        # Somebody changed what would run: it is compared with that.
+        target.say(200, b'{"email": "third@x.example"}')
+        world.arrange(
+            f"{one}decisions.decide(one.pk, by=make_user('editor-{size['width']}', 'reviewers'), vote='approve',"
+            " digest=one.digest, ground='other', rationale='Better.',"
+            " changes=[{'op': 'replace', 'path': '/email', 'value': 'third@x.example'}])"
+        )
+        expect(mail).to_contain_text("same")
+        assert len(target.requests) == 2
+
+        target.say(500)
+        page.get_by_role("button", name="Read again").click()
+        expect(page.get_by_text("The target failed (500).")).to_be_visible()
+        expect(page.get_by_role("button", name="Approve", exact=True)).to_be_visible()
+        assert [request.method for request in target.requests] == ["GET"] * 3
+        assert sideways(page) <= 0
+
+        # Who was signed out meanwhile does not get the page to sign in into the panel.
+        page.route("**/before/", lambda route: route.fulfill(content_type="text/html", body="<h1>Sign in</h1>"))
+        page.get_by_role("button", name="Read again").click()
+        expect(page.get_by_text("or you are signed out")).to_be_visible()
+        expect(page.get_by_role("heading", name="Sign in")).to_have_count(0)
+
+
+def test_a_flood_of_one_letter_does_not_keep_a_page_from_opening(world, sign_in, page):
+    intent = world.propose("report.publish", {"flood": "A" * 200_000})
+    sign_in()
+    open_card(page, intent)
+    # Shaped anew for each of its lines, twenty thousand took a quarter of a minute.
+    expect(page.get_by_role("button", name="Reject", exact=True)).to_be_visible()
+    assert page.evaluate("document.querySelector('.zhv-tree').textContent.length") >= 200_000
+
+
+@pytest.mark.browser_context_args(timezone_id="America/New_York", locale="en-US")
+def test_times_are_those_of_the_reader(world, sign_in, page):
+    intent = world.propose("report.publish", {"when": "now"})
+    sign_in()
+    open_card(page, intent)
+    asked = page.locator("time[datetime]").filter(has_text="EST").or_(page.locator("time").filter(has_text="EDT"))
+    expect(asked.first).to_be_visible()
+    expect(asked.first).to_have_attribute("title", re.compile("UTC"))
+
+    page.goto(f"{world.portal.base_url}/admin/intents/intent/")
+    cells = page.locator("#result_list td").filter(has_text=re.compile(r"(EST|EDT)$"))
+    expect(cells.first).to_be_visible()
+    expect(page.locator("#result_list td").filter(has_text=re.compile(r"UTC$"))).to_have_count(0)
+
+
+def test_e_opens_the_change_of_what_is_chosen(world, sign_in, page):
+    intent = world.propose("report.publish", {"changed by a key": "Figures"})
+    sign_in()
+    page.locator("#id_q").fill(intent)
+    page.locator("#id_q").press("Enter")
+    expect(page.locator(".zhv-item")).to_have_count(1)
+    page.locator("h1").click()
+    page.keyboard.press("j")
+    page.keyboard.press("e")
+    expect(page.get_by_role("button", name="Look at the changes")).to_be_visible()
+    assert world.status(intent) == "pending_approval"
+
+
+@pytest.mark.parametrize("size", [{"width": 1440, "height": 900}, PHONE], ids=["wide", "phone"])
+def test_the_desk_shows_how_it_goes_below_what_waits(world, sign_in, page, size):
+    page.set_viewport_size(size)
+    for number in range(12):
+        world.propose("report.publish", {f"figures {number}": size["width"], "m" * number: [number]})
+    sign_in()
+    goes = page.locator("#zhv-figures")
+    expect(goes).to_contain_text("How it goes")
+    goes.scroll_into_view_if_needed()
+    expect(goes.get_by_role("heading", name="How it goes")).to_be_visible()
+    expect(goes.get_by_text("Median time to decide")).to_be_visible()
+    page.wait_for_function("Chart.getChart(document.querySelector('#zhv-figures canvas'))?.data.datasets.length === 6")
+    assert sideways(page) <= 0
+    picture(page, f"goes-{size['width']}")
+
+
+@pytest.mark.parametrize("size", [{"width": 1440, "height": 900}, PHONE], ids=["wide", "phone"])
+def test_pages_are_dark_where_the_reader_s_system_is_and_stay_as_somebody_chose(world, sign_in, page, size):
+    page.set_viewport_size(size)
+    page.emulate_media(color_scheme="dark")
+    intent = world.propose("report.publish", {f"dark {size['width']}": "Figures"})
+    ground = "getComputedStyle(document.getElementById('main')).backgroundColor"
+    # Nothing of a page is seen before its theme is chosen.
+    themed = page.locator("html:not([x-cloak])")
+    sign_in()
+    expect(themed).to_be_visible()
+    assert luminance(page.evaluate(ground)) < 0.05
+    open_card(page, intent)
+    expect(page.locator(".zhv-act").first).to_be_visible()
+    expect(themed).to_be_visible()
+    assert luminance(page.evaluate(ground)) < 0.05
+    assert luminance(page.evaluate("getComputedStyle(document.querySelector('.zhv-act')).backgroundColor")) < 0.1
+    picture(page, f"dark-{size['width']}")
+
+    if size == PHONE:
+        page.get_by_role("button", name="Menu", exact=True).click()
+    page.locator("#nav-sidebar").get_by_role("button", name="rita").click()
+    page.get_by_role("button", name="Light", exact=True).click()
+    page.reload()
+    expect(themed).to_be_visible()
+    assert luminance(page.evaluate(ground)) > 0.9
+
+
+def luminance(colour: str) -> float:
+    """How bright a computed colour is, from 0 to 1, whatever notation the browser writes it in."""
+    numbers = [float(number) for number in re.findall(r"-?[\d.]+", colour)]
+    if colour.startswith("rgb"):
+        return sum(numbers[:3]) / 3 / 255
+    assert colour.startswith(("oklab", "oklch", "color")), colour
+    return numbers[0] ** 3

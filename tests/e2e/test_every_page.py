@@ -5,7 +5,7 @@ from urllib.parse import urldefrag, urlsplit
 import pytest
 from playwright.sync_api import Page
 
-pytestmark = [pytest.mark.browser, pytest.mark.process]
+pytestmark = [pytest.mark.browser, pytest.mark.process, pytest.mark.timeout(400)]
 
 # Lists offer the same pages in every order and with every filter; one of each is enough.
 MOST = 150

@@ -422,3 +422,14 @@ def test_who_asked_first_and_who_took_it_over_are_both_known(paul: User, petra: 
     assert settled is not None and (settled.requested_by, settled.settled_by) == (paul, petra)
     # Settling it names nobody anew.
     assert activation.asked([request])[request.pk] == found
+
+
+def test_another_account_of_who_asked_or_wrote_it_confirms_nothing(paul: User, petra: User) -> None:
+    User.objects.filter(pk=paul.pk).update(email="paul@example.com")
+    second = make_user("paul-2", "policy_authors", email="Paul@Example.com")
+    version = draft(user=paul)
+    request = activation.ask(version.policy, version, by=petra, reason="why")
+    assert "You wrote v2" in refused("conflict", activation.confirm, request, by=second, digest=version.digest)
+    activation.withdraw(request, by=petra)
+    request = activation.ask(version.policy, version, by=paul, reason="why")
+    assert "somebody else" in refused("conflict", activation.confirm, request, by=second, digest=version.digest)

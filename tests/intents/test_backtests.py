@@ -109,6 +109,24 @@ def test_only_intents_of_the_last_days_are_replayed(key):
     assert old.pk in differences(backtest(ALLOWS_SMALL, days=9))
 
 
+def test_intents_that_were_stored_after_their_turn_are_counted_as_missing(key, monkeypatch, capsys):
+    load_policy(ASKS)
+    early, late = refund(key), refund(key)
+    chunks = backtesting._chunks
+    # As another process would see it whose transaction had not committed: the row is there, its turn has passed.
+    monkeypatch.setattr(
+        backtesting, "_chunks", lambda *args, **kw: ([i for i in c if i.pk != late.pk] for c in chunks(*args, **kw))
+    )
+
+    done = backtest(ALLOWS_SMALL)
+
+    assert (done.judged, done.summary["late"]) == (1, 1)
+    assert differences(done) == {early.pk: ("allowed", "refunds/small")}
+    line = json.loads(Event.objects.get(type="backtest.finished").line)
+    assert line["facts"]["late"] == 1
+    call_command("audit_check")
+
+
 def test_a_backtest_only_reads_intents(key):
     load_policy(ASKS)
     for _ in range(3):

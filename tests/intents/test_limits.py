@@ -222,7 +222,7 @@ def test_what_could_not_be_stored_used_nothing(monkeypatch):
     limited("{count: 1, over: block}")
     _, key = make_agent()
     with monkeypatch.context() as broken:
-        broken.setattr(propose.representation, "represent_new", lambda intent: 1 / 0)
+        broken.setattr(propose.representation, "represent_new", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             make_intent(key, action="a.b", payload=1)
     assert statuses(key, 2, 3) == [A, B]

@@ -3,8 +3,10 @@
 import json
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
-from intents import judging
+from intents import in_force, judging
 from intents.agents import revoke_key, suspend_agent
 from intents.models import AgentKey, Intent, LimitUse
 from intents.propose import propose
@@ -72,3 +74,44 @@ def test_where_nothing_moved_it_is_judged_once_more_and_stored_once(while_waitin
     answer = json.loads(propose(agent, {"action": "a.b", "payload": 1}, idempotency_key="once").document)
     assert answer["status"] == "approved"
     assert (Intent.objects.count(), LimitUse.objects.count()) == (1, 1)
+
+
+# --- without limits, where judging itself took long ----------------------------------------------------------------
+
+SIMPLE = ALLOWS.replace(", limits: [{count: 100, per: agent, window: 1h}]", "")
+
+
+@pytest.fixture
+def slowly(while_waiting, monkeypatch):
+    """The next proposal takes long to be judged, and something is committed meanwhile."""
+    load_policy(SIMPLE)
+    monkeypatch.setattr(in_force, "_OLD", -1.0)
+    return while_waiting
+
+
+def test_what_came_into_force_while_it_was_judged_decides(slowly):
+    agent = in_force_as(make_agent()[1])
+    slowly(lambda: load_policy("name: stop\nmatch: {actions: ['a.b']}\nrules: [{id: all, effect: block}]\n"))
+    answer = json.loads(propose(agent, {"action": "a.b", "payload": 1}).document)
+    assert (answer["status"], answer["verdict"]["policy"]) == ("blocked", "stop")
+    assert Intent.objects.count() == 1
+
+
+def test_an_agent_that_was_suspended_while_it_was_judged_proposes_nothing(slowly):
+    row, key = make_agent()
+    agent = in_force_as(key)
+    slowly(lambda: suspend_agent(row, by=ARRANGER))
+    with pytest.raises(Problem) as problem:
+        propose(agent, {"action": "a.b", "payload": 1})
+    assert problem.value.kind == "suspended"
+    assert not Intent.objects.exists()
+
+
+def test_what_was_judged_quickly_is_not_looked_up_once_more(while_waiting):
+    load_policy(SIMPLE)
+    agent = in_force_as(make_agent()[1])
+    snapshot = in_force.current()
+    assert not snapshot.is_old
+    with CaptureQueriesContext(connection) as queries:
+        propose(agent, {"action": "a.b", "payload": 1}, snapshot=snapshot)
+    assert not [query for query in queries if "intents_inforce" in query["sql"]]

@@ -12,7 +12,8 @@ from intents.integrity import contents_unlike_their_digests, differences
 from intents.models import Amendment, Intent, Status
 from intents.representation import represent
 from reviews import decisions
-from reviews.decisions import decide, unlike_their_digests, withdraw
+from reviews.decision_record import unlike_their_digests
+from reviews.decisions import decide, withdraw
 from reviews.entitlement import votes_of, who_may_decide
 from reviews.models import Decision
 from tests.factories import (

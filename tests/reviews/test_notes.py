@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from django.db import IntegrityError, transaction
 
+from audit import verification
 from audit.actors import Actor
 from audit.models import Event
 from intents import lifecycle
@@ -114,3 +115,24 @@ def test_the_database_refuses_an_answer_without_a_question_and_two_of_one(intent
     Note.objects.create(id="not_y", kind="answer", question=question, **row)
     with pytest.raises(IntegrityError), transaction.atomic():
         Note.objects.create(id="not_z", kind="answer", question=question, **row)
+
+
+def test_a_text_that_was_altered_is_found_by_audit_check(intent, rita):
+    def found() -> list[str]:
+        table = Note._meta.db_table
+        return [f"{one.row}: {one.problem}" for one in verification.check().findings if one.table == table]
+
+    note = notes.comment(intent, by=rita, text="Ask finance first.")
+    assert found() == []
+    Note.objects.filter(pk=note.pk).update(text="Approve it.")
+
+    assert found() == [f"{note.pk}: the text is not what its digest covers"]
+
+
+def test_only_who_has_a_say_asks_the_agent_something(intent, rita):
+    """What agents are told steers them: an auditor reads, and the agent's owner is not to speak through a question."""
+    for person in (make_user("anna", "auditors"), intent.agent.owner, make_user("stranger")):
+        with pytest.raises(Problem) as problem:
+            notes.ask(intent, by=person, text="Do it another way.")
+        assert problem.value.kind == "not-entitled"
+    assert notes.ask(intent, by=rita, text="Which order?").kind == "question"

@@ -20,6 +20,7 @@ from tests.sdk.portal_double import (
 )
 from zehrava import (
     AsyncGate,
+    AttentionBudgetSpent,
     Conflict,
     Forbidden,
     Gate,
@@ -179,6 +180,16 @@ def test_a_retry_after_beyond_a_minute_is_left_to_the_caller(gate, portal, fake_
     assert fake_time.naps == []
 
 
+def test_a_spent_attention_budget_is_left_to_the_caller_who_can_cancel_something(gate, portal, fake_time):
+    members = {"budget": "pending", "size": 100, "used": 100}
+    portal.will_answer(problem(429, "attention-budget", headers={"retry-after": "5"}, **members))
+    with pytest.raises(AttentionBudgetSpent) as caught:
+        run(gate.propose("crm.delete", {"customer": 1}))
+    assert isinstance(caught.value, TooManyRequests)
+    assert (caught.value.retry_after, caught.value.problem.extra) == (5, members)
+    assert (len(portal.requests), fake_time.naps) == (1, [])
+
+
 @pytest.mark.parametrize("header", ["soon", "-5", "1e9", "Mon, 99 Nov 2026 09:00:00 GMT", "٣"])
 def test_a_retry_after_that_means_nothing_is_ignored(gate, portal, header):
     portal.will_answer(problem(429, "too-many-requests", headers={"retry-after": header.encode()}), ok({}))
@@ -266,6 +277,7 @@ def test_an_unreachable_portal_is_said_to_be_unreachable(gate, portal):
         (415, "unsupported-media-type", Invalid),
         (422, "no-executor", Invalid),
         (429, "too-many-requests", TooManyRequests),
+        (429, "attention-budget", AttentionBudgetSpent),
         (500, "internal", ServerError),
     ],
 )

@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from zehrava.policy.conditions import Condition, EvaluationError, Reads
+from zehrava.policy.conditions import Condition, Reads
+from zehrava.policy.plain_data import EvaluationError
 
 pytestmark = pytest.mark.sdk
 

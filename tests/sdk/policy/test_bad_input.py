@@ -209,6 +209,23 @@ def test_costly_patterns_are_refused_before_any_is_compiled(compiled: Counter) -
     assert compiled.calls == 0
 
 
+@pytest.mark.parametrize("written", ["à-\uffff", r"\x{e0}-\x{ffff}", r"\u00e0-\uffff", "!-\U0010ffff"])
+def test_wide_ranges_in_which_case_is_folded_cost_what_they_take(written: str) -> None:
+    assert costs.pattern_cost(f"(?i:[{written}])") >= 50
+    assert costs.pattern_cost(f"[{written}]") <= 3
+    assert costs.pattern_cost("(?i)[à-ÿ][a-z]") <= 2
+    refused(rule(f'payload.a.matches(r"{f"(?i:[{written}])" * 14}")'))
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["(?i)" + "[" * 60 + "[^a]" + "b]" * 60, "(?i)" + "[[^a]b]" * 27, r"(?i)" + r"[\S]" * 48,
+     r"(?ix)[\x00 - \x{10FFFF}]", "(?x)([^a]{6 4}){6 4}"],
+)  # fmt: skip
+def test_what_hides_its_cost_is_refused(pattern: str) -> None:
+    refused(rule(f'payload.a.matches(r"{pattern}")'))
+
+
 def test_what_is_too_much_together_is_refused_before_any_is_compiled(compiled: Counter) -> None:
     refused(rules(*(rf'payload.a.matches("\\w{{20}}x{index}")' for index in range(1_000))))
     refused(rules(*(f"payload.a == '{index:0135}'" for index in range(1_000))))

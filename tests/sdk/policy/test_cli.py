@@ -82,7 +82,7 @@ def test_lint_fails_for_an_error_and_for_a_warning_but_not_for_notes(files: Path
     noted = zehrava(files, "policy", "lint", "good.yaml", "--action-types", "x.y.yaml")
     assert (noted.returncode, noted.stderr) == (0, "")
     assert "good.yaml:2:19: note: match.actions[0]: x.y is no registered action" in noted.stdout
-    assert "note: no policy matches x.z" in noted.stdout
+    assert "note: no policy here matches x.z" in noted.stdout
     warned = zehrava(files, "policy", "lint", "good.yaml", "shadowed.yaml")
     assert warned.returncode == 1
     assert "shadowed.yaml:5:22: warning: rules[1].when: wherever the condition holds, rule 'any'" in warned.stdout
@@ -91,7 +91,7 @@ def test_lint_fails_for_an_error_and_for_a_warning_but_not_for_notes(files: Path
     assert refused.returncode == 1
     assert refused.stderr.splitlines() == [
         "shadowed.yaml:8:1: colour: unknown key; known here: name, description, match, rules, default, expires_in,"
-        " tests",
+        " business_hours, tests",
         "missing.yaml: cannot be read: No such file or directory",
     ]
 
@@ -143,7 +143,10 @@ def test_a_test_that_fails_is_called_by_its_name_and_a_policy_without_tests_is_s
     )
     assert said.stderr.startswith(expected)
     (files / "good.yaml").write_text(GOOD.partition("tests:")[0])
-    assert zehrava(files, "policy", "test", "good.yaml").stdout == "good.yaml: good: no tests\n"
+    untested = zehrava(files, "policy", "test", "good.yaml")
+    assert (untested.returncode, untested.stdout) == (1, "good.yaml: good: no tests\n")
+    assert "nothing was tested: write tests into the documents" in untested.stderr
+    assert zehrava(files, "policy", "test", "good.yaml", "--json").returncode == 1
 
 
 def test_test_refuses_cases_that_cannot_be_read(files: Path) -> None:
@@ -161,7 +164,7 @@ def test_explain_shows_operands_limits_and_all_that_is_required(files: Path) -> 
     said = zehrava(files, "policy", "explain", "good.yaml", "--intent", intent)
     assert said.returncode == 0
     lines = said.stdout.splitlines()
-    assert lines[0] == "require_approval: good version 1, rule large"
+    assert lines[0] == "require_approval: good, rule large"
     assert "requires: 2 of finance, 1 of security, within 4h" in lines
     assert "requires one of: 1 of board, or 1 of legal" in lines
     assert "in this order: 2 of finance, then 1 of security" in lines
@@ -247,11 +250,11 @@ def test_explain_says_the_condition_then_each_part_and_marks_what_was_not_looked
 def test_explain_says_what_is_used_and_what_it_does_not_know(files: Path) -> None:
     asked = {"action": "x.y", "payload": {"n": 3}, "agent": {"id": "agt_1", "name": "a"}}
     said = zehrava(files, "policy", "explain", "good.yaml", "--intent", write(files, "unknown.json", asked))
-    assert said.stdout.startswith("require_approval: good version 1, rule small")
+    assert said.stdout.startswith("require_approval: good, rule small")
     assert '"usage": {"good/small/0": 0, "good/small/1": 0}' in said.stdout
     known = {**asked, "usage": {"good/small/0": 1, "good/small/1": "2.5"}}
     said = zehrava(files, "policy", "explain", "good.yaml", "--intent", write(files, "known.json", known))
-    assert said.stdout.startswith("block: good version 1, rule small")
+    assert said.stdout.startswith("block: good, rule small")
     assert "      limit good/small/0: used 1, this adds 1, at most 2\n" in said.stdout
     assert "      limit good/small/1: used 2.5, this adds 3, at most 5, over\n" in said.stdout
     document = json.loads(zehrava(files, "policy", "explain", "good.yaml", "--intent", "known.json", "--json").stdout)
@@ -361,3 +364,72 @@ def test_a_reader_that_stops_early_is_no_traceback(files: Path) -> None:
         started.stdout.read(10)
         started.stdout.close()
         assert b"Traceback" not in started.stderr.read()
+
+
+LADDER = """\
+name: ladder
+match: {actions: [x.y]}
+business_hours: {zone: Europe/Berlin, days: [mon, tue, wed, thu, fri], from: "09:00", to: "17:00"}
+rules:
+  - id: all
+    effect: require_approval
+    approval:
+      table:
+        amount: {in: EUR}
+        rows:
+          - {up_to: "50", reversible: true, all_of: [{group: reviewers}]}
+          - {sensitivity_up_to: low, all_of: [{group: finance}]}
+          - {up_to: "40", reversible: true, all_of: [{group: legal}]}
+          - {all_of: [{group: board}]}
+      clock: business
+      expires_in: 2h
+      escalation: [{after: 1h, do: remind}]
+tests:
+  - {payload: {}, value: {amount: "5", currency: EUR}, reversible: true, expect: {effect: require_approval, row: 1}}
+"""
+
+
+def test_every_command_shows_the_rows_of_a_table(files: Path) -> None:
+    (files / "ladder.yaml").write_text(LADDER)
+    intent = {"action": "x.y", "value": {"amount": "60", "currency": "EUR"}, "sensitivity": "low"}
+    friday = {**intent, "reversible": True, "now": "2026-12-04T15:30:00Z"}
+    said = zehrava(files, "policy", "explain", "ladder.yaml", "--intent", write(files, "i.json", friday))
+    lines = said.stdout.splitlines()
+    assert lines[1] == "reason: rule 'all' of policy 'ladder'; row 2 of its table: sensitivity low is up to low"
+    assert "requires: 1 of finance, within 66h" in lines
+    assert "after 1h of business time: remind" in lines
+    assert lines[-2:] == [
+        "      row 1 does not fit: amount 60.00 EUR is above 50",
+        "      row 2 fits: sensitivity low is up to low",
+    ]
+    unknown = write(files, "j.json", {"action": "x.y", "sensitivity": "high"})
+    said = zehrava(files, "policy", "explain", "ladder.yaml", "--intent", unknown)
+    assert "      row 1 may fit, and asks too: it is not known to be in EUR and the action type does not say" in (
+        said.stdout
+    )
+    document = json.loads(zehrava(files, "policy", "explain", "ladder.yaml", "--intent", unknown, "--json").stdout)
+    assert document["trace"][0]["table"]["chosen"] == [1, 3, 4]
+    linted = zehrava(files, "policy", "lint", "ladder.yaml")
+    assert linted.returncode == 1
+    assert "ladder.yaml:13:13: warning: rules[0].approval.table.rows[2]: is never chosen" in linted.stdout
+    assert zehrava(files, "policy", "test", "ladder.yaml").returncode == 0
+    (files / "ladder.yaml").write_text(LADDER.replace("row: 1", "row: 2"))
+    failed = zehrava(files, "policy", "test", "ladder.yaml")
+    assert failed.returncode == 1
+    assert "expected require_approval, row 2, got require_approval by rule all, row 1 (" in failed.stderr
+
+
+def test_explain_takes_what_an_action_type_says_from_it_and_not_from_the_file(files: Path) -> None:
+    (files / "ladder.yaml").write_text(LADDER)
+    (files / "x.y.yaml").write_text("name: x.y\nsensitivity: high\npresent: {reversible: false}\n")
+    claims = {"action": "x.y", "value": {"amount": "5", "currency": "EUR"}, "reversible": True, "sensitivity": "low"}
+    intent = write(files, "i.json", claims)
+    said = zehrava(
+        files, "policy", "explain", "ladder.yaml", "--intent", intent, "--action-types", "x.y.yaml", "--json"
+    )
+    assert json.loads(said.stdout)["trace"][0]["table"]["chosen"] == [4]
+    wrong = zehrava(
+        files, "policy", "explain", "ladder.yaml", "--intent", write(files, "w.json", {**claims, "reversible": "no"})
+    )
+    assert wrong.returncode == 1
+    assert "reversible: must be true or false" in wrong.stderr

@@ -138,7 +138,7 @@ def test_explain_for_people_cannot_steer_their_terminal(tmp_path: Path, capsys: 
     intent = write(tmp_path, "intent.json", '{"action": "x.y", "payload": {"n": 9, "note": "\\u001b[2J\\u202e"}}')
     assert main(["policy", "explain", good, "--intent", intent]) == 0
     out = capsys.readouterr().out
-    assert "require_approval: good version 1, rule large" in out
+    assert "require_approval: good, rule large" in out
     assert "\\x1b[2J\\u202e" in out
     assert "\x1b" not in out
 

@@ -9,7 +9,17 @@ import pytest
 
 from zehrava.action_types import ActionType
 from zehrava.cli import main
-from zehrava.policy import PolicySet, approvals, cases, document, limits, parse_policy
+from zehrava.policy import (
+    PolicySet,
+    approvals,
+    calendars,
+    cases,
+    document,
+    limits,
+    parse_policy,
+    table_documents,
+    tables,
+)
 
 GALLERY = Path(__file__).parents[3] / "docs" / "policies"
 POLICIES = sorted(GALLERY.glob("*.yaml"))
@@ -82,10 +92,12 @@ def test_lint_finds_nothing_in_the_gallery(capsys: pytest.CaptureFixture[str]) -
 
 
 @pytest.mark.parametrize("page", sorted(GALLERY.glob("*.md")), ids=lambda path: path.name)
-def test_every_policy_shown_on_a_page_loads(page: Path) -> None:
+def test_every_document_shown_on_a_page_loads(page: Path) -> None:
     blocks = re.findall(r"^```yaml\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
     for block in blocks:
-        if block.startswith("name:"):
+        if "\npresent:" in block:
+            assert ActionType.parse(block).before is not None
+        elif block.startswith("name:"):
             parse_policy(block)
 
 
@@ -111,9 +123,14 @@ def test_the_grammar_names_every_key_that_a_policy_may_have() -> None:
         *document._KEYS,
         *document._MATCH_KEYS,
         *document._RULE_KEYS,
-        *approvals._KEYS,
+        *approvals.KEYS,
+        *table_documents._TABLE_KEYS,
+        *table_documents._AMOUNT_KEYS,
+        *tables.CONDITIONS,
+        *calendars._KEYS,
         *limits._KEYS,
         *cases._CASE_KEYS,
+        *("url", "credentials", "allow_private", "fields", "now", "then"),
     }
     assert {key for key in keys if f"`{key}`" not in page and f"{key}:" not in page} == set()
 

@@ -218,6 +218,19 @@ def test_a_rule_that_hides_many_is_one_warning_at_that_rule() -> None:
     assert finding.message == "rule 'r2' and 11 rules after it are never reached: this rule always decides"
 
 
+def test_a_rule_that_is_asked_only_where_another_fails_is_not_called_dead() -> None:
+    """Where a rule fails, whom a later one asks is asked as well: whoever removes that one lowers the requirement."""
+    asks = {"effect": "require_approval", "when": "payload.x <= 1000 || payload.x > 1000"}
+    more = {"effect": "require_approval", "approval": {"all_of": [{"group": "finance", "count": 2}]}}
+    (finding,) = [each for each in lint([policy(asks, more)]) if each.code == "unreachable"]
+    assert "is never reached, unless a rule up to this one fails: this rule always decides" in finding.message
+    blocks = {**asks, "effect": "block"}
+    (finding,) = [each for each in lint([policy(blocks, more)]) if each.code == "unreachable"]
+    assert "is never reached: this rule always decides" in finding.message
+    (never,) = [each for each in lint([policy("payload.x < 1 && payload.x > 2")]) if each.code == "never-holds"]
+    assert never.message.endswith("where it fails, the rule still blocks")
+
+
 def test_lint_says_what_a_condition_can_never_be() -> None:
     (finding,) = [each for each in lint([policy("payload.count < 0")], typed()) if each.code == "never-holds"]
     assert "`payload.count < 0` can never be true: by the schema of" in finding.message
@@ -275,6 +288,33 @@ def test_records_that_no_action_type_derives_are_noted_where_they_allow() -> Non
     assert ("rules[0].when", NOTE, "trusts-claims") in found(lint([small], typed()))
     derived = typed(derive={"records": "payload.count"})
     assert "trusts-claims" not in {each.code for each in lint([small], derived)}
+
+
+def test_what_is_so_of_registered_actions_is_not_said_of_every_action() -> None:
+    """An agent may propose an action that nobody registered: a rule that only those reach is no dead rule."""
+    escape = policy(
+        {"effect": "require_approval", "when": 'intent.action != "http.post"'}, {"effect": "allow"},
+        match={"actions": ["*"]},
+    )  # fmt: skip
+    said = {each.code: each for each in lint([escape], typed())}
+
+    assert said["unreachable"].level == NOTE
+    assert said["unreachable"].message == (
+        "rule 'r1' is reached by no registered action: this rule always decides about shop.refund; "
+        "an action that nobody registered may get further"
+    )
+    other = policy('intent.action == "send.mail"', match={"actions": ["*"]})
+    [note] = [each for each in lint([other], typed()) if each.code == "never-holds"]
+    assert note.level == NOTE and note.message.startswith("of no registered action is this so (shop.refund, for one")
+
+
+def test_a_limit_per_target_that_agents_spell_is_noted() -> None:
+    limited = {"effect": "allow", "limits": [{"count": 3, "per": ["agent", "target"], "window": "1d"}]}
+    assert ("rules[0].limits[0].per", NOTE, "counts-apart") in found(lint([policy(limited)], typed()))
+    derived = typed(derive={"target": "payload.charge"})
+    assert "counts-apart" not in {each.code for each in lint([policy(limited)], derived)}
+    by_agent = {"effect": "allow", "limits": [{"count": 3, "per": "agent", "window": "1d"}]}
+    assert "counts-apart" not in {each.code for each in lint([policy(by_agent)], typed())}
 
 
 def test_a_policy_matched_by_tags_is_one_that_agents_choose() -> None:
@@ -356,7 +396,7 @@ def test_actions_and_globs_that_miss_each_other_are_noted() -> None:
     ]
     (unmatched,) = [each for each in findings if each.code == "no-policy"]
     assert (unmatched.policy, unmatched.level) == ("", NOTE)
-    assert "no policy matches mail.send" in unmatched.message
+    assert "no policy here matches mail.send" in unmatched.message
 
 
 def test_a_finding_says_where_it_stands() -> None:

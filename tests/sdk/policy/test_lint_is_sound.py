@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from zehrava.action_types import ActionType
 from zehrava.policy import Policy, parse_policy
 from zehrava.policy.cases import NOW
-from zehrava.policy.conditions import EvaluationError, Reads
+from zehrava.policy.conditions import Reads
 from zehrava.policy.linting import Finding, lint
+from zehrava.policy.plain_data import EvaluationError
 
 ACTION = "shop.sell"
 MISSING = object()

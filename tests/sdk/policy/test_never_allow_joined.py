@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import datetime
+import json
+
 from hypothesis import given
 from hypothesis import strategies as st
 
+from zehrava.policy.business_time import BusinessHours
 from zehrava.policy.requirements import Requirement, Step
 
 GROUPS = st.sampled_from(["executives", "finance", "legal", "reviewers"])
 FOR_EVER = 10**12
+WEEK = ("mon", "tue", "wed", "thu", "fri")
+CALENDARS = [
+    BusinessHours("Europe/Berlin", WEEK, 540, 1020, ("2026-12-25",)),
+    BusinessHours("Asia/Tokyo", WEEK, 0, 1440),
+]
+HOURS = st.sampled_from([None, *CALENDARS])
+NOWS = st.datetimes(datetime.datetime(2026, 1, 1), datetime.datetime(2026, 12, 31), timezones=st.just(datetime.UTC))
 
 
 def seats(least: int = 0) -> st.SearchStrategy[tuple[tuple[str, int], ...]]:
@@ -25,6 +36,7 @@ def requirements(draw: st.DrawFn) -> Requirement:
     times = draw(st.lists(st.integers(1, latest - 1), unique=True, max_size=3).map(sorted))
     steps = [(after, draw(st.sampled_from(["remind", "widen", "escalate"]))) for after in times]
     groups = draw(seats())
+    hours = draw(HOURS)
     return Requirement(
         groups=groups,
         expires_in=expires_in,
@@ -34,8 +46,9 @@ def requirements(draw: st.DrawFn) -> Requirement:
         rejections=draw(st.integers(1, 3)),
         escalate_to=draw(st.sampled_from([(), draw(seats(1))])),
         escalation=tuple(
-            Step(after, do, () if do == "remind" else (draw(GROUPS),)) for after, do in steps
+            Step(after, do, () if do == "remind" else (draw(GROUPS),), hours) for after, do in steps
         ),
+        expires_after=draw(st.sampled_from([(), ((latest, hours),)])) if hours else (),
     )  # fmt: skip
 
 
@@ -76,6 +89,7 @@ def test_it_is_at_least_as_strict_as_each_of_its_parts(parts):
         assert joined.step_up >= part.step_up
         assert joined.rejections <= part.rejections
         assert expiry(joined) <= expiry(part)
+        assert set(part.expires_after) <= set(joined.expires_after)
         if not part.escalate_to:
             assert not joined.escalate_to
         # Whom one policy would ask in time gets no say in what another asks for.
@@ -101,3 +115,21 @@ def test_its_steps_are_in_order_of_time_and_before_its_end(parts):
     times = [step.after for step in Requirement.join(parts).escalation]
     assert times == sorted(times)
     assert all(after < expiry(Requirement.join(parts)) for after in times)
+
+
+@given(SEVERAL, NOWS)
+def test_in_plain_seconds_it_expires_with_the_first_of_its_parts(parts, now):
+    settled = Requirement.join(parts).settled(now)
+    assert settled.expires_after == ()
+    assert expiry(settled) == min(expiry(part.settled(now)) for part in parts)
+    # What else is asked for is the same at any time: the desk takes what asks for the same together.
+    other = Requirement.join(parts).settled(now + datetime.timedelta(hours=31))
+    assert {**settled.document(), "expires_in": 0} == {**other.document(), "expires_in": 0}
+
+
+@given(SEVERAL)
+def test_it_is_read_as_it_is_written(parts):
+    for requirement in (*parts, Requirement.join(parts)):
+        document = json.loads(json.dumps(requirement.document()))
+        assert Requirement.read(document) == requirement
+        assert Requirement.read(document).document() == document

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zehrava.policy.conditions import Condition, EvaluationError, Reads, check_json
+from zehrava.policy.conditions import Condition, Reads
 from zehrava.policy.expressions import parse
+from zehrava.policy.plain_data import EvaluationError, check_json
 from zehrava.policy.shortcuts import shortcut
 from zehrava.policy.tokens import ConditionError
 

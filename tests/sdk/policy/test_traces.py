@@ -262,7 +262,8 @@ def test_the_trace_shows_only_what_the_condition_could_read() -> None:
 def test_a_condition_that_cannot_be_evaluated_is_still_explained() -> None:
     found = verdict('payload.a > 1 && payload.b == "x"', {"a": "5", "b": "x"})
     entry = found.trace[0]
-    assert (entry["held"], entry["error"]) == ("error", "values of different kinds cannot be compared or combined")
+    assert entry["held"] == "error"
+    assert entry["error"].startswith("values of different kinds cannot be compared or combined; an amount in a text")
     assert {"expression": "payload.a", "value": "5"} in entry["operands"]
     assert {"expression": "payload.b", "value": "x"} in entry["operands"]
 

@@ -180,6 +180,18 @@ def test_a_named_policy_applies_to_agents_it_is_not_for() -> None:
     assert ask(policies, policy="strict").effect == "block"
 
 
+def test_what_a_named_policy_counts_is_not_for_agents_it_is_not_for_to_use_up() -> None:
+    limits = ", limits: [{count: 5, per: everything, over: block}]"
+    paid = policy("paid", "allow", match='{agents: ["payer-*"]}', more=limits)
+    policies = PolicySet.parse(policy("usual", "allow"), paid)
+
+    named = ask(policies, policy="paid", usage={"paid/only/0": 0})
+
+    assert (named.effect, named.limits) == ("require_approval", ())
+    covered = ask(policies, agent={"name": "payer-1"}, usage={"paid/only/0": 0})
+    assert (covered.effect, [use.counts for use in covered.limits]) == ("allow", [True])
+
+
 def test_a_lenient_policy_that_is_named_allows_nothing_that_no_policy_matches() -> None:
     policies = PolicySet.parse(
         policy("lax", "allow", match="{actions: [other]}"),
@@ -272,3 +284,14 @@ def test_a_verdict_names_the_version_it_was_given() -> None:
     policies = PolicySet([parse_policy(policy("p", "allow"), version=12)])
     assert ask(policies).version == 12
     assert policies.names == {"p"}
+
+
+@pytest.mark.parametrize("payload", [{"n": 1e16}, {"n": float("nan")}, {"n": (1,)}, {1: 2}])
+def test_what_cannot_be_read_is_blocked_where_the_first_rule_of_a_policy_blocks(payload: Any) -> None:
+    blocks = PolicySet.parse(policy("strict", "block"), policy("usual", "allow"))
+    said = ask(blocks, payload=payload)
+    assert (said.effect, said.policy, said.rule) == ("block", "strict", "only")
+    assert "could not be evaluated" in said.reason
+    asks = PolicySet.parse(policy("usual", "allow"), policy("strict", "block", match="{actions: [other]}"))
+    assert ask(asks, payload=payload).effect == "require_approval"
+    assert ask(asks, payload=payload, policy="strict").effect == "block"

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from zehrava.policy import PolicySet, Verdict
-from zehrava.policy.conditions import Condition, EvaluationError, Reads
+from zehrava.policy.conditions import Condition, Reads
+from zehrava.policy.plain_data import EvaluationError
 from zehrava.policy.tokens import ConditionError
 
 NOW = datetime.datetime(2026, 3, 7, 12, 0, tzinfo=datetime.UTC)

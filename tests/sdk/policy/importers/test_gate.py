@@ -13,7 +13,7 @@ from zehrava.policy.importers import gate
 ASK, BLOCK, ALLOW = "require_approval", "block", "allow"
 
 DESTINATIONS = "destinations: [zendesk.reply, crm.import]\nauto_approve_under: 10\n"
-TYPES = "allowed_types: [csv, JSON]\nauto_approve_under: 10\n"
+TYPES = "allowed_types: [csv, json]\nauto_approve_under: 10\n"
 FIELDS = r"""
 auto_approve_under: 10
 field_checks:
@@ -56,6 +56,7 @@ def fields(**more: Any) -> dict[str, Any]:
         (TYPES, {"payload": {"rows": []}, "records": 1}, ALLOW, "few"),
         ("allowed_types: [csv]", {"payload": {"rows": []}, "records": 1}, BLOCK, "types"),
         ("allowed_types: []", {"payload": "x.csv"}, BLOCK, "types"),
+        ("allowed_types: [CSV]", {"payload": "x.csv"}, BLOCK, "types"),
         # field checks
         (FIELDS, fields(), ALLOW, "few"),
         (FIELDS, {"payload": {"refund": {"amount": "20.00"}}, "records": 1}, ALLOW, "few"),
@@ -145,7 +146,7 @@ def test_a_count_that_says_nothing_is_not_approved(records: Any) -> None:
     assert verdict(gate("auto_approve_under: 100", "p"), records=records).effect == ASK
 
 
-@pytest.mark.parametrize("records", ["1", 1.0, True, 10**30, [1]])
+@pytest.mark.parametrize("records", ["1", 1.5, True, 10**30, [1]])
 def test_an_absurd_count_is_not_approved(records: Any) -> None:
     assert verdict(gate("auto_approve_under: 100", "p"), records=records).effect == ASK
 
