@@ -90,7 +90,7 @@ def approve_beyond(intent: Intent, *, by: Actor, facts: dict[str, Any]) -> None:
 
 def _approve(intent: Intent, by: Actor, facts: dict[str, Any], *also: str) -> None:
     at = clock.now()
-    _move(intent, Status.APPROVED, {Status.PENDING_APPROVAL}, in_time=True, decided_at=at)
+    _move(intent, Status.APPROVED, {Status.PENDING_APPROVAL}, in_time_at=at, decided_at=at)
     bound = {**_bound(intent), **facts}
     # The intent is told of once more and changes once.
     changes = [ledger.Change(event, intent, by, bound, history=None) for event in also]
@@ -133,7 +133,7 @@ def amend(intent: Intent, amended: Intent, amendment: Amendment, *, by: Actor, f
 def reject(intent: Intent, *, by: Actor, facts: dict[str, Any]) -> None:
     """pending_approval → rejected."""
     at = clock.now()
-    _move(intent, Status.REJECTED, {Status.PENDING_APPROVAL}, in_time=True, decided_at=at)
+    _move(intent, Status.REJECTED, {Status.PENDING_APPROVAL}, in_time_at=at, decided_at=at)
     ledger.record(ledger.Change("intent.rejected", intent, by, {**_bound(intent), **facts}), at=at)
 
 
@@ -218,7 +218,7 @@ def start(
     The portal claims the execution that waits for it; an agent's (`execution` None) is made by its claim. Of any
     number of claims one moves the row, and the others raise Problem `already-claimed`.
     """
-    _move(intent, Status.EXECUTING, {Status.APPROVED}, in_time=True)
+    _move(intent, Status.EXECUTING, {Status.APPROVED}, in_time_at=at)
     columns = {
         "state": ExecutionState.RUNNING,
         "permit_hash": permit_hash,
@@ -279,9 +279,14 @@ def settle(intent: Intent, outcome: Status, *, by: Actor, reason: str, expires_a
 # --- how a row moves -----------------------------------------------------------------------------------------------
 
 
-def _move(intent: Intent, to: Status, frm: set[Status], *, in_time: bool = False, **columns: Any) -> None:
-    """Do the step or raise: `not-pending` or `conflict` where the status is another, `expired` where time is over."""
-    due = Q(expires_at__gt=Now()) if in_time else Q()
+def _move(intent: Intent, to: Status, frm: set[Status], *, in_time_at: datetime | None = None, **columns: Any) -> None:
+    """Do the step or raise: `not-pending` or `conflict` where the status is another, `expired` where time is over.
+
+    `in_time_at` is the moment that will be on record of a step that has to come before the end of the time: that
+    moment does, and so does this one.
+    """
+    in_time = in_time_at is not None
+    due = Q(expires_at__gt=Now()) & Q(expires_at__gt=in_time_at) if in_time else Q()
     if _try(intent, to, frm, due, **columns):
         return
     now = Intent.objects.only("status", "expires_at").get(pk=intent.pk)

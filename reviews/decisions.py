@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
 from django.contrib.auth.models import User
@@ -145,18 +146,27 @@ def withdraw(decision: Decision, *, by: User) -> Decision:
             raise Problem("not-entitled", "Only the reviewer who voted takes a vote back.")
         if intent.status != Status.PENDING_APPROVAL:
             raise _decided(intent)
-        if intent.expires_at <= clock.now():
-            raise _expired()
         if decision.withdrawn_at is not None:
             raise Problem("conflict", "This vote was already taken back.")
-        _take_back(decision, by=Actor.person(by))
+        _take_back(decision, by=Actor.person(by), at=_moment_in_time(intent))
     return decision
 
 
-def _take_back(decision: Decision, *, by: Actor) -> None:
-    decision.withdrawn_at = clock.now()
+def _take_back(decision: Decision, *, by: Actor, at: datetime) -> None:
+    decision.withdrawn_at = at
     facts = {"vote": decision.vote, "record_digest": decision.record_digest}
     ledger.save(decision, "decision.withdrawn", by=by, facts=facts, update_fields=["withdrawn_at"])
+
+
+def _moment_in_time(intent: Intent) -> datetime:
+    """Now, which goes on record as when it was done. Raises Problem `expired` where the time was over by then.
+
+    What is looked at before the work is one moment and what is recorded after it another: this is the latter.
+    """
+    at = clock.now()
+    if intent.expires_at <= at:
+        raise _expired()
+    return at
 
 
 def _rationale(vote: str, rationale: str, changes: Any) -> str:
@@ -196,8 +206,7 @@ def refuse_unless_open(intent: Intent, by: User, votes: list[Decision], ties: Ti
         raise _expired()
     if intent.status != Status.PENDING_APPROVAL:
         raise _decided(intent)
-    if intent.expires_at <= clock.now():
-        raise _expired()
+    _moment_in_time(intent)
     voted = any(vote.reviewer_id == by.pk and about_this(vote, intent) for vote in votes)
     if voted and vote_again(intent, votes, by, ties) is None:
         raise _already_voted()
@@ -262,7 +271,7 @@ def _vote(
         stepping_up.refuse_without(intent, factor, digest=shown)
     votes = _on_record(votes)
     if again := vote_again(intent, votes, by, ties):
-        _take_back(again, by=actor)
+        _take_back(again, by=actor, at=_moment_in_time(intent))
         votes.remove(again)
     filling = rights_to_fill(intent, votes, by, ties) if vote == Vote.APPROVE else []
     if vote == Vote.APPROVE and not filling and not (amendment and amendment.widens):
@@ -354,7 +363,7 @@ def begun(
     factor: Factor | None,
     seen: Seen,
 ) -> Decision:
-    """A decision on what the intent is now, not stored yet."""
+    """A decision on what the intent is now, not stored yet. Raises Problem `expired` where its time is over by now."""
     decision = Decision(
         id=decision_id,
         intent=intent,
@@ -365,7 +374,7 @@ def begun(
         digest=intent.digest,
         verdict_digest=intent.verdict_digest,
         requirement_digest=intent.requirement_digest,
-        created_at=clock.now(),
+        created_at=_moment_in_time(intent),
     )
     if factor is not None:
         decision.factor, decision.factor_at = factor.kind, factor.at

@@ -9,8 +9,11 @@ import pytest
 from django.db import connection
 
 from intents import execution, lifecycle, sweeping
-from intents.models import Intent
+from intents.models import Amendment, Intent
+from reviews import decisions
+from reviews.circumstances import seen_by
 from reviews.decisions import decide, withdraw
+from reviews.models import Decision
 from tests.clocks import HeldClock, held_clock
 from tests.factories import allow, in_force_as, load_policy, make_agent, make_intent, make_user
 from zehrava.problems import Problem
@@ -82,6 +85,26 @@ def test_a_rejection_and_a_vote_taken_back_have_no_more_time(skewed, key):
     skewed.set(intent.expires_at)
     assert refused(lambda: withdraw(vote, by=one)) == "expired"
     assert refused(lambda: decide(intent.pk, by=other, vote="reject", digest=intent.digest, rationale="x")) == "expired"
+
+
+@pytest.mark.parametrize("changes", [None, [{"op": "add", "path": "/note", "value": "less"}]])
+def test_a_decision_that_takes_until_the_end_of_the_time_is_none(skewed, key, monkeypatch, changes):
+    """What is recorded of it would say that it was made when nobody could decide any more."""
+    load_policy(
+        "name: two\nmatch: {actions: ['*']}\n"
+        "rules: [{id: all, effect: require_approval, approval: {all_of: [{group: reviewers, count: 2}]}}]\n"
+    )
+    intent, person = make_intent(key, expires_in="15m"), make_user(None, "reviewers")
+    skewed.set(intent.expires_at - JUST)
+
+    def takes_a_millisecond(*args, **named):
+        skewed.set(intent.expires_at)
+        return seen_by(*args, **named)
+
+    monkeypatch.setattr(decisions, "seen_by", takes_a_millisecond)
+    voting = {"by": person, "vote": "approve", "digest": intent.digest, "rationale": "because", "changes": changes}
+    assert refused(lambda: decide(intent.pk, **voting)) == "expired"
+    assert not Decision.objects.exists() and not Amendment.objects.exists()
 
 
 def test_a_claim_counts_until_the_last_millisecond_and_not_at_it(skewed, key):
