@@ -144,6 +144,8 @@ class EventAdmin(RowsTogether, EvidenceAdmin):
     @admin.display(description="Content")
     def shown_content(self, event: Event) -> SafeString | str:
         content = Content.objects.filter(pk=event.pk).first()
+        if content and content.sensitive:
+            return "Withheld: it holds what its action type marks sensitive. The page of its intent reveals that."
         if content:
             return _laid_out(content.body)
         return "Erased; the event still commits to it." if _parsed(event.line).get("content") else "None was recorded."

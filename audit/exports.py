@@ -202,8 +202,8 @@ def _built_in() -> dict[str, Dataset]:
             "contents",
             "Contents of events (what agents and people wrote, with the salt of each commitment)",
             lambda chosen: Content.objects.filter(pk__in=filters.events(chosen).values("id")),
-            ("event_id", "salt", "body"),
-            lambda content: (content.event_id, content.salt, content.body),
+            ("event_id", "salt", "body", "withheld"),
+            _content_row,
         ),
         *map(_history_dataset, history_models()),
     ]
@@ -221,6 +221,13 @@ def _history_dataset(model: type[Model]) -> Dataset:
         lambda row: [canonical_rows.as_json(column, getattr(row, column.attname)) for column in columns],
         lambda row: canonical.dumps(canonical_rows.as_object(row)),
     )
+
+
+def _content_row(content: Content) -> Sequence[Any]:
+    # Without the salt nobody can tell by guessing what is withheld; the event commits to it as to what was erased.
+    if content.sensitive:
+        return content.event_id, None, None, True
+    return content.event_id, content.salt, content.body, False
 
 
 def _event_row(event: Event) -> Sequence[Any]:

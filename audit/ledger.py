@@ -38,8 +38,8 @@ class Change:
 
     `event` is a registered type; `subject` the row as it now is; `by` who did it. `facts` are ids, digests, statuses,
     numbers and enumerations, for they can never be erased; `content` is text that an agent or a person wrote, and
-    can. `history` is the kind of history row ("+", "~", "-"), or None for an event that changed no row. Subjects
-    without history get none.
+    can; where that is `sensitive`, neither the admin nor an export shows it. `history` is the kind of history row
+    ("+", "~", "-"), or None for an event that changed no row. Subjects without history get none.
     """
 
     event: str
@@ -48,6 +48,7 @@ class Change:
     facts: dict[str, Any] = field(default_factory=dict)
     content: dict[str, Any] | None = None
     history: HistoryType | None = "~"
+    sensitive: bool = False
 
 
 def record(*changes: Change, at: datetime | None = None) -> list[Event]:
@@ -71,7 +72,7 @@ def record(*changes: Change, at: datetime | None = None) -> list[Event]:
     for change in changes:
         event_id = ids.new("evt", at=at)
         history = _history_row(change, event_id, at, history_rows)
-        content = None if change.content is None else _content_row(change.content, event_id, contents)
+        content = None if change.content is None else _content_row(change, event_id, contents)
         events.append(_event(change, event_id, at, request_id, history, content))
     for model, rows in history_rows.items():
         inserting.insert_rows(model, rows)
@@ -88,13 +89,14 @@ def save(
     by: Actor,
     facts: dict[str, Any] | None = None,
     content: dict[str, Any] | None = None,
+    sensitive: bool = False,
     update_fields: Iterable[str] | None = None,
 ) -> Event:
     """Save a governed row and record the event that says why. Arguments as in `Change`; raises what `record` does."""
     adding = instance._state.adding
     with transaction.atomic(savepoint=False), _without_signal_history(instance):
         instance.save(update_fields=update_fields)
-        change = Change(event, instance, by, facts or {}, content, "+" if adding else "~")
+        change = Change(event, instance, by, facts or {}, content, "+" if adding else "~", sensitive)
         return record(change)[0]
 
 
@@ -204,10 +206,10 @@ def _history_row(
 # --- one event -----------------------------------------------------------------------------------------------------
 
 
-def _content_row(content: dict[str, Any], event_id: str, rows: list[tuple[Any, ...]]) -> str:
+def _content_row(change: Change, event_id: str, rows: list[tuple[Any, ...]]) -> str:
     salt = secrets.token_hex(_SALT_BYTES)
-    body = canonical.dumps(content).decode()
-    rows.append((event_id, salt, body))
+    body = canonical.dumps(change.content).decode()
+    rows.append((event_id, salt, body, change.sensitive))
     return commitment(salt, body)
 
 

@@ -69,6 +69,8 @@ class Content(models.Model):
     event_id = models.CharField(primary_key=True, max_length=40, editable=False)
     salt = models.CharField(max_length=32)
     body = models.TextField()
+    # What an action type marks sensitive: it leaves the database in no export, and the event still commits to it.
+    sensitive = models.BooleanField(default=False)
 
     class Meta:
         db_table = "audit_content"

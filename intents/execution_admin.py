@@ -12,6 +12,7 @@ from unfold.decorators import display
 
 from audit.admin_readonly import ReadOnlyAdmin, RowsTogether
 from audit.text import visible
+from intents import masking
 from intents.governed_admin import GovernedAdmin, link_to
 from intents.marks import marks_of
 from intents.models import Execution
@@ -38,7 +39,7 @@ class ExecutionAdmin(RowsTogether, ReadOnlyAdmin, GovernedAdmin):
         "finished_at",
     )
     list_filter = ("state", "mode")
-    list_select_related = ("intent",)
+    list_select_related = ("intent__action_type_version",)
     search_fields = ("id", "intent__id")
     search_help_text = "Id of the execution or of its intent"
     nothing_yet = "Each attempt to carry out an approved intent is listed here, with its outcome."
@@ -91,5 +92,5 @@ class ExecutionAdmin(RowsTogether, ReadOnlyAdmin, GovernedAdmin):
     def shown_result(self, execution: Execution) -> SafeString | str:
         if execution.result is None:
             return "-"
-        text = json.dumps(execution.result, indent=2, ensure_ascii=False)
+        text = json.dumps(masking.said(execution.intent, execution.result), indent=2, ensure_ascii=False)
         return format_html('<pre class="zhr-code">{}</pre>', visible(text))

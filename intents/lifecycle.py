@@ -27,7 +27,7 @@ from django.db.models.functions import Now
 
 from audit import canonical_rows, clock, inserting, ledger
 from audit.actors import Actor
-from intents import doorbell, integrity, steps
+from intents import doorbell, integrity, masking, steps
 from intents.models import Amendment, Execution, ExecutionMode, ExecutionState, Intent, Status
 from zehrava import ids
 from zehrava.problems import Problem
@@ -126,7 +126,8 @@ def amend(intent: Intent, amended: Intent, amendment: Amendment, *, by: Actor, f
         "digest": amendment.digest,
     }
     content = {"patch": amendment.patch, "widenings": amendment.widenings}
-    ledger.save(amendment, "amendment.made", by=by, facts={**bound, **facts}, content=content)
+    sensitive = masking.covers(intent) or masking.covers(amended)
+    ledger.save(amendment, "amendment.made", by=by, facts={**bound, **facts}, content=content, sensitive=sensitive)
     ledger.record(ledger.Change("intent.amended", intent, by, {**_bound(intent), **facts}))
 
 
@@ -340,7 +341,14 @@ def _finish(intent: Intent, execution: Execution, state: ExecutionState, rows: A
     _set(execution, columns)
     _move(intent, FINISHED[state], {Status.EXECUTING})
     ledger.record(
-        ledger.Change(f"execution.{state.value}", execution, by, _facts(execution), {"result": result}),
+        ledger.Change(
+            f"execution.{state.value}",
+            execution,
+            by,
+            _facts(execution),
+            {"result": result},
+            sensitive=masking.covers(intent),
+        ),
         ledger.Change(f"intent.{state.value}", intent, by, _bound(intent)),
         at=at,
     )

@@ -16,8 +16,8 @@ from django.utils.functional import cached_property
 from django.utils.safestring import SafeString
 
 from audit.text import visible
+from intents import masking
 from intents.models import Change, Intent, Status
-from zehrava.policy.limits import money
 
 PER_PAGE = 25
 # So many rules stand open, and about so many characters fit in two lines of a reason; the rest is folded.
@@ -45,6 +45,8 @@ _READ = (
     "records",
     "value_amount",
     "value_currency",
+    # What is masked of it; the text itself is read where something is.
+    "action_type_version__text",
 )
 
 
@@ -256,7 +258,9 @@ def _name(said_by: str) -> SafeString:
 
 def _lines(rows: Any) -> list[Line]:
     shown = list(rows)
-    intents = Intent.objects.only(*_READ).in_bulk([row.intent_id for row in shown])
+    intents = (
+        Intent.objects.select_related("action_type_version").only(*_READ).in_bulk([row.intent_id for row in shown])
+    )
     return [_line(row, intents[row.intent_id]) for row in shown if row.intent_id in intents]
 
 
@@ -271,18 +275,14 @@ def _line(row: Any, intent: Intent) -> Line:
         agent=visible(intent.agent_name),
         at=intent.created_at,
         status=Status(status).label if status in Status.values else status,
-        was=_said(verdict.get("effect", ""), before, verdict.get("reason") or ""),
-        then=_said(row.effect, row.said_by, row.reason),
+        was=_said(verdict.get("effect", ""), before, masking.said(intent, verdict.get("reason") or "")),
+        then=_said(row.effect, row.said_by, masking.said(intent, row.reason)),
     )
 
 
 def _about(intent: Intent) -> SafeString:
     """What tells it from others of its action: its target, value and number of records, where it has them."""
-    parts = [intent.target] if intent.target else []
-    if intent.value_amount is not None:
-        parts.append(f"{money(intent.value_amount)} {intent.value_currency}")
-    if intent.records is not None:
-        parts.append(f"{intent.records:,} record{'' if intent.records == 1 else 's'}")
+    parts = masking.about(intent)
     return visible(" · ".join(parts)) if parts else SafeString("")
 
 

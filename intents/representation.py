@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from intents import preapproval, steps
+from django.db.models import prefetch_related_objects
+
+from intents import masking, preapproval, steps
 from intents.models import Amendment, Execution, ExecutionState, Intent, Status
 
 # What is known of the decisions on these intents: by intent id, their list and where the requirement stands with them.
@@ -92,9 +94,30 @@ def represent_new(intent: Intent, given: dict[str, Any] | None = None) -> dict[s
     return _document(intent, None, None, None, given) | {"questions": []}
 
 
+def represent_to_people(intents: Iterable[Intent]) -> list[dict[str, Any]]:
+    """The same as people read it: what its action type marks sensitive is masked, at the places that `masked` names."""
+    rows = list(intents)
+    prefetch_related_objects(rows, "action_type_version")
+    return [_as_read(intent, document) for intent, document in zip(rows, represent(rows), strict=True)]
+
+
+def _as_read(intent: Intent, document: dict[str, Any]) -> dict[str, Any]:
+    mask = masking.mask_of(intent)
+    if not mask:
+        return {**document, "masked": []}
+    read = {name: mask.document[name] for name in mask.document.keys() & document.keys() - {"id", "agent", "action"}}
+    proposal, execution = document["proposal"], document["execution"]
+    read["proposal"] = {**proposal, "payload": masking.another_payload(intent, proposal["payload"])}
+    read["verdict"] = masking.said(intent, document["verdict"])
+    read["risk"] = masking.said(intent, document["risk"])
+    read["execution"] = execution and {**execution, "result": masking.said(intent, execution["result"])}
+    read["decisions"] = [{**each, "changes": masking.patch(intent, each["changes"])} for each in document["decisions"]]
+    return {**document, **read, "masked": list(mask.places)}
+
+
 def represent_to_person(intent: Intent) -> dict[str, Any]:
-    """One intent as a person reads it: the agent's own form, and by name who can still decide while it is pending."""
-    document = represent([intent])[0]
+    """One intent as a person reads it, and by name who can still decide while it is pending."""
+    document = represent_to_people([intent])[0]
     if intent.status == Status.PENDING_APPROVAL and document["requirement"] is not None:
         document["requirement"]["could"] = dict(_people_for(intent))
     return document

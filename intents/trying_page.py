@@ -18,7 +18,7 @@ from django.utils.safestring import SafeString
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from audit.text import visible
-from intents import approval_tables, evaluating, in_force, parsing
+from intents import approval_tables, evaluating, in_force, masking, parsing
 from intents.models import Agent, Intent, Policy, PolicyVersion
 from zehrava import canonical, durations
 from zehrava.policy import Requirement
@@ -230,7 +230,8 @@ def _sample(policy: Policy, taken: str | None, sees_intents: bool) -> dict[str, 
         intent = rows.filter(pk=taken).first() if taken else rows.filter(policy_version__policy=policy).first()
     if intent is None:
         return {"intent": json.dumps({"action": _one_action(policy), "payload": {}}, indent=2)}
-    document = {name: intent.document[name] for name in _MEMBERS if intent.document[name] not in (None, [], {})}
+    read = masking.document(intent)
+    document = {name: read[name] for name in _MEMBERS if read[name] not in (None, [], {})}
     for name in intent.derived:  # worked out again
         document.pop(name, None)
     return {"intent": _written(document), "agent": intent.agent_name}

@@ -18,6 +18,7 @@ from django.db.models.functions import RowNumber
 from django.utils.safestring import SafeString, mark_safe
 
 from audit import clock
+from intents import masking
 from intents.models import Intent, RiskLevel
 from reviews import circumstances, presentation
 from reviews.circumstances import Origin
@@ -30,6 +31,7 @@ from reviews.second_factor import Factor
 from reviews.taking import takes_of
 from zehrava import canonical
 from zehrava.problems import Problem
+from zehrava.sensitive import Masked
 
 TOGETHER = (RiskLevel.LOW, RiskLevel.MEDIUM)
 # Looked at for what a card says they differ in, and shown at once on their own page.
@@ -109,9 +111,11 @@ def group(
         what=text(presentation.kind_of(few[0])),
         differ=text(_how_they_differ(told, row["n"], len(few))),
         amount=text(f"{_sum(amount)} {few[0].value_currency} in all{_claimed(few, 'value')}")
-        if amount is not None
+        if amount is not None and not _is_masked(few, "value")
         else None,
-        records=text(f"{records:,} records in all{_claimed(few, 'records')}") if records is not None else None,
+        records=text(f"{records:,} records in all{_claimed(few, 'records')}")
+        if records is not None and not _is_masked(few, "records")
+        else None,
         oldest=presentation.span(now - row["oldest"]),
         newest=presentation.span(now - row["newest"]),
         together=few[0].risk_level in TOGETHER,
@@ -129,6 +133,14 @@ def _how_they_differ(told: str, number: int, looked_at: int) -> str:
 
 def _claimed(few: Sequence[Intent], name: str) -> str:
     return "" if all(name in intent.derived for intent in few) else ", claimed"
+
+
+def _is_masked(few: Sequence[Intent], name: str) -> bool:
+    return any(Masked in map(type, _figures_of(masking.document(intent)[name])) for intent in few)
+
+
+def _figures_of(value: Any) -> list[Any]:
+    return [*value.values()] if isinstance(value, dict) else [value]
 
 
 def _sum(amount: Decimal) -> str:
@@ -305,12 +317,17 @@ def _shared(intents: Sequence[Intent], differing: list[Path]) -> list[tuple[Safe
 
 def _differing(intents: Sequence[Intent]) -> list[Path]:
     """The paths at which these do not all hold the same, in the order of the first that has them."""
-    values: dict[Path, set[str | None]] = {}
+    values: dict[Path, set[str | bytes | None]] = {}
     each = [dict(_leaves(intent)) for intent in intents]
     for leaves in each:
         for path in leaves:
-            values.setdefault(path, {one.get(path) for one in each})
+            values.setdefault(path, {_told_apart(one.get(path)) for one in each})
     return [path for path, held in values.items() if len(held) > 1]
+
+
+def _told_apart(value: str | None) -> str | bytes | None:
+    """What two values are compared by: masked ones, which read alike, by what the masks cover."""
+    return value.covers if isinstance(value, Masked) else value
 
 
 class _List(str):
@@ -327,7 +344,7 @@ def _drawn(value: str) -> SafeString:
 
 def _leaves(intent: Intent) -> Iterator[tuple[Path, str]]:
     """What an intent says, member by member; what its action type works out of the payload is in the payload."""
-    document = intent.document
+    document = masking.document(intent)
     for name in ("target", "records", "value"):
         if document[name] is not None and name not in intent.derived:
             yield (name,), presentation.figure(name, document[name])
@@ -338,7 +355,7 @@ def _members(value: Any, path: Path) -> Iterator[tuple[Path, str]]:
     if isinstance(value, dict) and value:
         for key, member in value.items():
             yield from _members(member, (*path, key))
-    elif isinstance(value, list) and any(isinstance(member, dict | list) for member in value):
+    elif isinstance(value, list) and any(isinstance(member, dict | list | Masked) for member in value):
         for number, member in enumerate(value):
             yield from _members(member, (*path, str(number)))
     elif isinstance(value, list):

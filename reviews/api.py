@@ -4,12 +4,13 @@ from django.http import HttpResponse
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from intents import masking
 from intents.api.callers import IS_AGENT, MAY_VIEW_INTENTS, actor_of, find_intent, known_as, person_of
 from intents.api.intents import one
 from intents.api.view import View, members, query, text_member, whole_number
 from intents.models import Intent
-from intents.representation import represent
-from reviews import api_schema, circumstances, decision_record, decisions, notes
+from intents.representation import represent_to_people, represent_to_person
+from reviews import api_schema, circumstances, decision_record, decisions, notes, revealing
 from reviews.models import Decision, Vote
 from reviews.queue import waiting_for
 from reviews.second_factor import freshest
@@ -56,7 +57,23 @@ class DecisionsView(View):
             delegator=text_member(body, "delegator") or None,
             origin=circumstances.of_api(request),
         )
-        return Response(one(Intent.objects.get(pk=intent.id)), status=201)
+        return Response(one(request, Intent.objects.get(pk=intent.id)), status=201)
+
+
+class RevealView(View):
+    """`/intents/{id}/reveal`"""
+
+    open_to = {"POST": (MAY_VIEW_INTENTS,)}
+    problems = {"POST": ("not-entitled", "csrf", "conflict")}
+
+    @api_schema.REVEAL
+    def post(self, request: Request, intent_id: str) -> Response:
+        query(request)
+        members(request)
+        intent = find_intent(request, intent_id)
+        revealing.reveal(intent, by=person_of(request))
+        masking.unmask(intent)
+        return Response(represent_to_person(intent))
 
 
 class AnswersView(View):
@@ -72,7 +89,7 @@ class AnswersView(View):
         intent = find_intent(request, intent_id)
         question = text_member(body, "question")
         notes.answer(intent, by=actor_of(request), question_id=question, text=text_member(body, "text"))
-        return Response(one(intent), status=201)
+        return Response(one(request, intent), status=201)
 
 
 class DecisionView(View):
@@ -89,7 +106,7 @@ class DecisionView(View):
         if decision is None:
             raise Problem("not-found", f"There is no decision {known_as(decision_id, 'dec')} of yours.")
         decisions.withdraw(decision, by=person_of(request))
-        return Response(one(Intent.objects.get(pk=decision.intent_id)))
+        return Response(one(request, Intent.objects.get(pk=decision.intent_id)))
 
 
 class RecordView(View):
@@ -101,12 +118,18 @@ class RecordView(View):
     def get(self, request: Request, decision_id: str) -> HttpResponse:
         query(request)
         found = Decision.objects.filter(pk=decision_id) if ids.is_id(decision_id, "dec") else Decision.objects.none()
-        decision = found.select_related("intent").first()
+        decision = found.select_related("intent__agent", "intent__action_type_version").first()
         if decision is None or not decision_record.may_read(person_of(request), decision):
             raise Problem(
                 "not-found",
                 f"There is no decision {known_as(decision_id, 'dec')} whose record is for you: auditors "
                 "have every record, and everybody has those of their own decisions.",
+            )
+        if decision.changes and revealing.hides(decision, person_of(request)):
+            raise Problem(
+                "not-entitled",
+                "The changes in this record put values where its action type masks them. Reveal the intent first"
+                f" (POST /api/v1/intents/{decision.intent_id}/reveal): for ten minutes the record is yours to read.",
             )
         if not (signed := decision_record.signed_record(decision)):
             raise Problem("not-found", "This decision is from before records were signed: it has none.")
@@ -126,4 +149,4 @@ class QueueView(View):
         limit = whole_number(request, "limit", default=50, least=1, most=200)
         waiting = waiting_for(person_of(request))
         shown = list(waiting.select_related("agent")[:limit])
-        return Response({"count": waiting.count(), "results": represent(shown)})
+        return Response({"count": waiting.count(), "results": represent_to_people(shown)})

@@ -105,6 +105,20 @@ RECORD = extend_schema(
 )
 
 
+REVEAL = extend_schema(
+    operation_id="intents_reveal",
+    summary="Read an intent with what its action type marks sensitive",
+    description=(
+        "It is put on record who did. For who may decide on the intent, and who has the permission. Other answers stay"
+        " masked."
+    ),
+    auth=PEOPLE,
+    request=None,
+    responses={200: IntentShown},
+    tags=["intents"],
+)
+
+
 class NewAnswer(serializers.Serializer):
     question = serializers.CharField(help_text="The question's id.")
     text = serializers.CharField(max_length=10_000)

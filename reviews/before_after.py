@@ -14,14 +14,16 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
 from audit import clock
-from intents import fetching
+from intents import fetching, masking
+from intents.masking import action_type_of
 from intents.models import Intent, Status
-from reviews.presentation import action_type_of, text
+from reviews.presentation import text
 from reviews.tree import tree
 from zehrava import canonical
 from zehrava.before import NOT_SAID, Before
 
 TOO_LATE = "It is no longer waiting: what stands at the target now is not what stood there before."
+MASKED = "Some of it is masked. Reveal that, and what stands at the target is read and compared."
 ALTERED = "What is stored was altered since it was proposed; nothing is asked."
 
 _NO_NOTE = mark_safe("")
@@ -74,6 +76,9 @@ def compare(intent: Intent) -> Comparison:
         return _refused(TOO_LATE)
     if not _is_as_proposed(intent):
         return _refused(ALTERED)
+    if masking.mask_of(intent):
+        # What stands there now is as sensitive as what will.
+        return _refused(MASKED)
     payload = intent.payload
     reading = fetching.read_now(before, payload)
     source, read_at = text(reading.source) if reading.source else None, clock.now()

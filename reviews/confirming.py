@@ -9,9 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from audit.text import is_hidden
+from intents import masking
 from intents.models import Intent, RiskLevel
 from reviews.presentation import grouped
 from zehrava.problems import Problem
+from zehrava.sensitive import SHOWN, Masked
 
 LONGEST = 80
 _RISKS = (RiskLevel.HIGH, RiskLevel.CRITICAL)
@@ -40,11 +42,13 @@ def asked_of_change(before: Intent, after: Intent) -> Asked | None:
 
 
 def _stake(intent: Intent) -> Asked:
+    # Also where this person has revealed it: what is asked does not depend on who looks.
+    document = masking.masked(intent)
     for derived in (True, False):
-        if intent.document["value"] and ("value" in intent.derived) is derived:
-            return _amount(intent.document["value"])
-        target = intent.document["target"]
-        if target and ("target" in intent.derived) is derived and _can_be_typed(target):
+        value, target = document["value"], document["target"]
+        if value and not isinstance(value["amount"], Masked) and ("value" in intent.derived) is derived:
+            return _amount(value)
+        if target and SHOWN not in target and ("target" in intent.derived) is derived and _can_be_typed(target):
             return Asked("target", target, frozenset({_plainly(target)}))
     return Asked("action", intent.action, frozenset({_plainly(intent.action)}))
 

@@ -99,6 +99,7 @@ def _described(decision: Decision) -> dict[str, Any]:
         "page": None if decision.page_open_seconds is None else page,
         "from": None if decision.door is None else {"door": str(decision.door), "address": decision.address},
         **({"break_glass": True} if decision.break_glass else {}),
+        **({"masked": decision.masked} if decision.masked else {}),
     }
 
 

@@ -18,7 +18,7 @@ from audit.models import Event
 from intents import amending, escalation, integrity, lifecycle
 from intents.models import Intent, Status
 from intents.reasons import read_reason
-from reviews import decision_record, stepping_up
+from reviews import decision_record, revealing, stepping_up
 from reviews.asked import asked_of
 from reviews.circumstances import Origin, Seen, seen_by
 from reviews.decision_record import record_of
@@ -378,6 +378,7 @@ def begun(
     )
     if factor is not None:
         decision.factor, decision.factor_at = factor.kind, factor.at
+    decision.masked = revealing.unseen_by(by, intent) or None
     decision_record.describe(decision, seen)
     return decision
 

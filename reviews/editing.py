@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -206,12 +206,21 @@ def _where(typed: str) -> str:
 # --- what differs ---------------------------------------------------------------------------------------------------
 
 
-def differences(before: Any, after: Any) -> list[Difference]:
-    """Every place where the two differ, whole values on both sides; beyond `PLACES`, each member that does, whole."""
+Drawn = Callable[[Any, Steps], Any]
+
+
+def differences(before: Any, after: Any, *, drawn: Drawn = lambda value, steps: value) -> list[Difference]:
+    """Every place where the two differ, whole values on both sides; beyond `PLACES`, each member that does, whole.
+
+    `drawn` gives what is read of a value that stands there: two that differ can read alike where they are masked.
+    """
     places = list(islice(_differing(before, after, ()), PLACES + 1))
     if len(places) > PLACES:
         places = list(_members_that_differ(before, after))
-    return [Difference(text(_label(steps)), _side(old), _side(new)) for steps, old, new in places]
+    return [
+        Difference(text(_label(steps)), *(_side(side, steps, drawn) for side in (old, new)))
+        for steps, old, new in places
+    ]
 
 
 def _members_that_differ(before: Any, after: Any) -> Iterator[tuple[Steps, Any, Any]]:
@@ -264,9 +273,10 @@ def _aligned(old: list[bytes], new: list[bytes]) -> Sequence[tuple[str, int, int
     return [("replace", first, len(old) - behind, first, len(new) - behind)]
 
 
-def _side(value: Any) -> SafeString | None:
+def _side(value: Any, steps: Steps, drawn: Drawn) -> SafeString | None:
     if value is _NOTHING:
         return None
+    value = drawn(value, steps)
     if isinstance(value, dict | list) and value:
         return mark_safe(f'<span class="zhv-mute">{size_of(value)}</span>{tree(value)}')
     return text(_plain(value)) if value != "" else mark_safe('<span class="zhv-mute">empty text</span>')

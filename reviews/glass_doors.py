@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
 from audit import clock
+from intents import masking
 from intents.models import Intent, Status
 from reviews import break_glass, circumstances, entitlement, presentation, renderings, stepping_up
 from reviews.confirming import asked_back
@@ -64,8 +65,8 @@ class GlassDoors:
             "title": "Break the glass",
             "intent": intent,
             "card": presentation.card(intent, stood=stood, now=intent.read_at),  # type: ignore[attr-defined]
-            "fields": renderings.fields(presentation.action_type_of(intent), intent.payload),
-            "payload": tree(intent.payload),
+            "fields": renderings.fields(masking.action_type_of(intent), masking.payload(intent)),
+            "payload": tree(masking.payload(intent)),
             "missing": [text(f"{count} of {group}") for group, count in missing.items()] if stood.given else [],
             "digest": digest,
             "asked": asked_back(intent),

@@ -39,6 +39,7 @@ from audit.event_types import EVENTS
 from audit.models import Event
 from audit.subjects import said_by_vote
 from audit.text import visible
+from intents import masking
 from intents.models import Intent, RiskLevel, Status
 from reviews import (
     before_after,
@@ -47,6 +48,7 @@ from reviews import (
     entitlement,
     intent_page,
     presentation,
+    revealing,
 )
 from reviews.glass_doors import GlassDoors
 from reviews.intent_doors import IntentDoors, person_of
@@ -121,10 +123,11 @@ class IntentAdmin(IntentDoors, GlassDoors, ReadOnlyAdmin, ModelAdmin):  # type: 
 
     @admin.display(description="Target")
     def target_shown(self, intent: Intent) -> SafeString | str:
-        if not intent.target:
+        target = masking.document(intent)["target"]
+        if not target:
             return "–"
         claimed = "" if "target" in intent.derived else mark_safe(' <span class="zhv-claimed">claimed</span>')
-        return format_html("{}{}", _clamped(visible(intent.target)), claimed)
+        return format_html("{}{}", _clamped(presentation.text(target)), claimed)
 
     @admin.display(description="Asked", ordering="id")
     def asked(self, intent: Intent) -> SafeString:
@@ -176,6 +179,7 @@ class IntentAdmin(IntentDoors, GlassDoors, ReadOnlyAdmin, ModelAdmin):  # type: 
             door("edit", self.edit_view),
             door("take", self.take_view),
             door("note", self.note_view),
+            door("reveal", self.reveal_view),
             door("withdraw", self.withdraw_view),
             door("cancel", self.cancel_view),
             door("resolve", self.resolve_view),
@@ -231,6 +235,8 @@ class IntentAdmin(IntentDoors, GlassDoors, ReadOnlyAdmin, ModelAdmin):  # type: 
             raise Http404("There is no intent of this id.")
         if not self.has_view_permission(request, intent):
             raise PermissionDenied
+        if revealing.revealed_until(intent, person_of(request)):
+            masking.unmask(intent)
         return intent
 
     def _page(

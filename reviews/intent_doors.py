@@ -20,7 +20,7 @@ from django.utils.safestring import SafeString
 
 from audit.actors import Actor
 from audit.text import visible
-from intents import cancelling, execution
+from intents import cancelling, execution, masking
 from intents.models import Intent, Status
 from reviews import (
     change_page,
@@ -32,6 +32,7 @@ from reviews import (
     intent_page,
     notes,
     presentation,
+    revealing,
     stepping_up,
     taking,
 )
@@ -95,6 +96,9 @@ class IntentDoors:
         may = intent_page.abilities(intent, person)
         if not may.decide or may.only_reject:
             messages.info(request, may.only_reject or may.why_not or "Nothing can be changed here any more.")
+            return _to_page(intent)
+        if masking.mask_of(intent):
+            messages.info(request, "Some of it is masked. Reveal that first: a change is made of what is seen.")
             return _to_page(intent)
         if request.method != "POST":
             if stepping_up.is_wanted(intent.requirement) and stepping_up.why_not(freshest(request), intent.digest):
@@ -187,6 +191,18 @@ class IntentDoors:
             return "Your comment is on this page. Agents never read it."
 
         return self._do(request, intent, say, form="note", typed=words)
+
+    def reveal_view(self: Any, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Read for a while what is masked, on record."""
+        intent, person = self._intent(request, object_id), person_of(request)
+        if request.method != "POST":
+            return _to_page(intent)
+
+        def reveal() -> str:
+            revealing.reveal(intent, by=person)
+            return "You see what is masked, for ten minutes and on this intent's pages alone. It is on record."
+
+        return self._do(request, intent, reveal, form="reveal")
 
     def withdraw_view(self: Any, request: HttpRequest, object_id: str) -> HttpResponse:
         """Take this person's own vote back while the intent is pending."""

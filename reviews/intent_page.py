@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 
 from django.contrib.auth.models import User
 from django.urls import reverse
@@ -16,10 +17,10 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
 from audit import clock, signing
-from intents import integrity
+from intents import integrity, masking
 from intents.models import Execution, ExecutionState, Intent, Status
 from intents.steps import has_time_left
-from reviews import before_after, break_glass, decision_record, presentation, renderings, stepping_up
+from reviews import before_after, break_glass, decision_record, presentation, renderings, revealing, stepping_up
 from reviews.asked import asked_of
 from reviews.confirming import Asked, asked_back
 from reviews.decisions import told_beyond, why_no_seat
@@ -233,6 +234,10 @@ class IntentPage:
     # The decision was made: what came of it leads the page.
     settled: bool
     final: bool
+    # What is masked of it for this reader, and whether they may reveal that; until when they read it without.
+    masked: list[SafeString]
+    may_reveal: bool
+    unmasked_until: datetime | None
 
 
 def build(intent: Intent, person: User, *, now: datetime, ties: Ties, factor: Factor | None = None) -> IntentPage:
@@ -254,21 +259,21 @@ def build(intent: Intent, person: User, *, now: datetime, ties: Ties, factor: Fa
     said = notes_of(intent)
     eligible = who_may_decide(intent, votes, ties, members=members)
     replaced, successor = beside(intent, person, former, ties)
-    document = intent.document
+    document = masking.document(intent)
     # What is bound is what was rendered: the digest of this text, not the one stored beside it.
     digest = canonical.digest(intent.canonical.encode())
     return IntentPage(
         card=presentation.card(intent, stood=stood, now=now, taken_by=_name_of(taken)),
         intact=digest == intent.digest and integrity.digest_of(intent.verdict) == intent.verdict_digest,
         digest=digest,
-        fields=renderings.fields(presentation.action_type_of(intent), document["payload"]),
+        fields=renderings.fields(masking.action_type_of(intent), document["payload"]),
         payload=tree(document["payload"]),
         compares=before_after.names(intent),
         raw=presentation.raw(intent) if len(intent.canonical) <= RAW_INLINE else None,
         size=len(intent.canonical),
         reason=presentation.reason(intent),
         trace=trace_of(intent),
-        risk_reasons=[text(reason) for reason in intent.risk_reasons],
+        risk_reasons=[text(masking.said(intent, reason)) for reason in intent.risk_reasons],
         standing=stood,
         seats=_seats(stood, votes, eligible, person),
         rejected=_rejected(intent, votes, ties),
@@ -283,7 +288,7 @@ def build(intent: Intent, person: User, *, now: datetime, ties: Ties, factor: Fa
         successor=successor,
         decisions=[_decision_line(decision, intent, person, ties) for decision in decisions],
         covered=covered_by(intent),
-        attempts=[_attempt(execution) for execution in executions],
+        attempts=[_attempt(execution, intent) for execution in executions],
         notes=_note_lines(said, intent, ties),
         summary=text(document["summary"]) if document["summary"] else None,
         context=tree(document["context"]) if document["context"] else None,
@@ -296,6 +301,9 @@ def build(intent: Intent, person: User, *, now: datetime, ties: Ties, factor: Fa
         revision=_revision(intent, decisions, executions, taken, len(said)),
         settled=bool(executions) or Status(intent.status) != Status.PENDING_APPROVAL,
         final=Status(intent.status).is_terminal,
+        masked=[text(each) for each in masking.named(intent)] if masking.mask_of(intent) else [],
+        may_reveal=bool(masking.mask_of(intent)) and revealing.why_not(intent, person, ties) is None,
+        unmasked_until=revealing.revealed_until(intent, person) if masking.is_unmasked(intent) else None,
     )
 
 
@@ -397,9 +405,9 @@ def _amended(intent: Intent) -> Amended | None:
     proposed = json.loads(made[0].replaced)["payload"]
     editors = dict.fromkeys(amendment.editor_name for amendment in made)
     return Amended(
-        differences=differences(proposed, intent.payload),
+        differences=differences(proposed, intent.payload, drawn=partial(masking.at, intent)),
         editors=[text(name) for name in editors],
-        widenings=[text(each) for each in made[-1].widenings],
+        widenings=[text(masking.said(intent, each)) for each in made[-1].widenings],
     )
 
 
@@ -436,9 +444,9 @@ def _made(decision: Decision, person: User) -> Made | None:
     )
 
 
-def _attempt(execution: Execution) -> Attempt:
+def _attempt(execution: Execution, intent: Intent) -> Attempt:
     state = ExecutionState(execution.state)
-    result = None if execution.result is None else tree(execution.result)
+    result = None if execution.result is None else tree(masking.said(intent, execution.result))
     return Attempt(execution, state.label, EXECUTION_COLOURS.get(state, ""), result)
 
 

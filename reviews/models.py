@@ -177,6 +177,8 @@ class Decision(models.Model):
     address = models.CharField(max_length=45, null=True, blank=True)
     page_open_seconds = models.PositiveIntegerField(null=True, blank=True)
     whole_payload_seen = models.BooleanField(null=True, blank=True)
+    # Places in the payload that were masked and that this person never revealed, as JSON Pointers; null where none.
+    masked = models.JSONField(null=True, blank=True)
     # Approved beyond the requirement, see `reviews.break_glass`.
     break_glass = models.BooleanField(default=False)
     signature = models.TextField(blank=True, default="")
@@ -184,7 +186,7 @@ class Decision(models.Model):
     withdrawn_at = models.DateTimeField(null=True, blank=True)
 
     # An address is of a person, and can be erased as their words can.
-    history = History(excluded_fields=["rationale", "reviewer_name", "delegator_name", "changes", "address"])
+    history = History(excluded_fields=["rationale", "reviewer_name", "delegator_name", "changes", "address", "masked"])
 
     class Meta:
         ordering = ["id"]
@@ -291,6 +293,30 @@ class BreakGlassReview(models.Model):
 
     def __str__(self) -> str:
         return f"Review of {self.decision_id}"
+
+    def audit_about(self) -> dict[str, str]:
+        return self.intent.audit_about()
+
+
+class Reveal(models.Model):
+    """Somebody read what is masked of an intent, see `reviews.revealing`. It is never changed."""
+
+    intent = models.ForeignKey("intents.Intent", on_delete=models.PROTECT, related_name="reveals")
+    person = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    person_name = models.CharField(max_length=150)
+    digest = models.CharField(max_length=71)
+    # JSON Pointers into the payload: names of members can be as telling as what they hold.
+    places = models.JSONField()
+    created_at = models.DateTimeField()
+
+    history = History(excluded_fields=["person_name", "places"])
+
+    class Meta:
+        default_permissions = ()
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return f"{self.person_name} revealed {self.intent_id}"
 
     def audit_about(self) -> dict[str, str]:
         return self.intent.audit_about()

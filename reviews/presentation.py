@@ -6,7 +6,6 @@ tree (see `reviews.tree`), then on demand as the raw canonical text.
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,13 +17,15 @@ from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
 
 from audit.text import visible, visible_lines
+from intents import masking
+from intents.masking import action_type_of
 from intents.models import Intent, RiskLevel, Status
 from intents.proposals import AMOUNT
 from reviews import quorum
 from reviews.asked import asked_of, is_escalated
 from reviews.quorum import Standing, cannot_see_to
 from zehrava import canonical
-from zehrava.action_types import ActionType
+from zehrava.sensitive import Masked
 
 # The way of drawing an intent that a decision was made on; its record says so. Raise it with any change of what the
 # pages of an intent show of it, or how: here, in `reviews.renderings`, `reviews.tree`, `reviews.editing`, `audit.text`
@@ -53,6 +54,7 @@ OUTCOME_COLOURS = {
 
 # Runs that only push what follows out of sight: drawn as one chip with their length.
 _SPACES = " " * 24
+_MASK = mark_safe('<span class="zhv-chip is-mask" title="marked sensitive by its action type">masked</span>')
 _FLOOD = re.compile(rf"\n(?:[ \t\r]*\n){{3,}}|{_SPACES}+")
 
 
@@ -61,6 +63,8 @@ def text(value: object) -> SafeString:
 
     Floods of blank lines and spaces become one chip as well, and of each address the host that it leads to stands out.
     """
+    if isinstance(value, Masked):
+        return _MASK
     raw = str(value)
     if raw.isascii() and raw.isprintable() and _SPACES not in raw and not holds_address(raw):
         # Nearly everything: there is nothing to look for.
@@ -114,8 +118,8 @@ def plain(value: Any) -> str:
 
 
 def raw(intent: Intent) -> SafeString:
-    """The canonical text exactly as it is hashed, hidden characters drawn."""
-    return visible_lines(intent.canonical)
+    """The canonical text exactly as it is hashed, where nothing is masked; hidden characters drawn."""
+    return visible_lines(masking.text(intent))
 
 
 # --- facts about an intent ------------------------------------------------------------------------------------------
@@ -131,21 +135,6 @@ class Fact:
     contradicts: SafeString | None = None
 
 
-def action_type_of(intent: Intent) -> ActionType | None:
-    """The action type that was in force when the intent was proposed; None without one, or if it cannot be read."""
-    version = intent.action_type_version
-    return None if version is None else _parsed(version.pk, version.text)
-
-
-@functools.lru_cache(maxsize=256)
-def _parsed(version_id: int, document: str) -> ActionType | None:
-    try:
-        return ActionType.parse(document)
-    except ValueError:
-        # Shown as a tree then: what cannot be presented can still be read.
-        return None
-
-
 def plain_title(intent: Intent) -> str:
     """What will happen in one line: the action type's title, else the action. Hostile text.
 
@@ -154,7 +143,7 @@ def plain_title(intent: Intent) -> str:
     action_type = action_type_of(intent)
     if action_type is None:
         return intent.action
-    return action_type.render_title(intent.payload) or action_type.title or intent.action
+    return action_type.render_title(masking.payload(intent)) or action_type.title or intent.action
 
 
 def kind_of(intent: Intent) -> str:
@@ -182,12 +171,13 @@ def title(intent: Intent) -> SafeString:
 
 def fact(intent: Intent, name: str) -> Fact | None:
     """`records`, `value` or `target` of an intent; None where nobody says anything."""
-    value = intent.document.get(name)
+    value = masking.document(intent).get(name)
     if value is None:
         return None
     derived = name in intent.derived
     claim = intent.claims.get(name)
-    contradicts = text(figure(name, claim)) if derived and claim is not None and claim != value else None
+    differs = derived and claim is not None and claim != intent.document.get(name)
+    contradicts = text(figure(name, masking.said(intent, claim))) if differs else None
     source = "derived from the payload" if derived else "claimed by the agent"
     return Fact(text(figure(name, value)), source, not derived, contradicts)
 
@@ -224,7 +214,7 @@ def policy_label(intent: Intent) -> str:
 
 def reason(intent: Intent) -> SafeString:
     """Why the rule stopped it; nothing where no policy matched and the reason only says so once more."""
-    given = intent.verdict.get("reason") or ""
+    given = masking.said(intent, intent.verdict.get("reason") or "")
     if not intent.verdict.get("policy") and given.startswith("no policy matches"):
         return mark_safe("")
     return text(given)
@@ -333,7 +323,7 @@ def card(
     glass_broken: bool = False,
 ) -> Card:
     """The card of an intent, as its votes `stood`. No query if `action_type_version` is loaded."""
-    behalf, way_back = intent.document.get("on_behalf_of"), undo(intent)
+    behalf, way_back = masking.document(intent).get("on_behalf_of"), undo(intent)
     return Card(
         intent=intent,
         title=title(intent),
@@ -367,7 +357,7 @@ _MEMBERS_TOLD, _LONGEST_TOLD = 4, 60
 
 def _gist(intent: Intent) -> SafeString | None:
     """The first short members of a payload, and how many more there are; the page has all of it."""
-    payload = intent.payload
+    payload = masking.payload(intent)
     if not isinstance(payload, dict) or not payload:
         return None
     short = {

@@ -18,6 +18,7 @@ from django.utils.safestring import SafeString, mark_safe
 from audit.text import visible
 from reviews.presentation import grouped, plain, size_of, text
 from zehrava.action_types import ActionType
+from zehrava.sensitive import Masked
 
 DOMAINS_SHOWN = 20
 # A field up to this long is repeated above the tree, which has it whole in any case: items of a list, characters.
@@ -111,6 +112,10 @@ def _field_value(field: Mapping[str, str], payload: Any) -> tuple[SafeString, st
     found, value = _find(payload, field["path"].split(".")[1:])
     if not found:
         return mark_safe('<span class="zhv-mute">not given</span>'), "text"
+    if isinstance(value, Masked):
+        return text(value), "text"
+    if isinstance(value, list) and value and all(isinstance(one, Masked) for one in value):
+        return format_html("{} {}", size_of(value), text(value[0])), "text"
     if shown_as == "email" and _is_short_list(value) and all(isinstance(one, str) for one in value):
         return recipients(value), shown_as
     if _is_short_list(value):

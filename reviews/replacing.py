@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from django.contrib.auth.models import User
 from django.utils.safestring import SafeString
 
+from intents import masking
 from intents.models import Intent, Status
-from reviews.editing import Difference, differences
+from reviews.editing import Difference, Steps, differences
 from reviews.entitlement import may_view
 from reviews.models import Decision
 from reviews.presentation import figure, span, text
@@ -119,8 +121,16 @@ def _differences(old: Intent, new: Intent) -> list[Difference]:
     for name, label in _MEMBERS.items():
         if _is_claimed(name, old) or _is_claimed(name, new):
             label += ", claimed"
-        found += differences(_said(old, name, label), _said(new, name, label))
+        drawn = partial(_drawn, new, name)
+        found += differences(_said(old, name, label), _said(new, name, label), drawn=drawn)
     return found
+
+
+def _drawn(intent: Intent, name: str, value: Any, steps: Steps) -> Any:
+    """What is read of a value: below the first step, which is the label, stands what the intent has there."""
+    if name == "payload":
+        return masking.at(intent, value, steps[1:])
+    return masking.said(intent, value)
 
 
 def _is_claimed(name: str, intent: Intent) -> bool:

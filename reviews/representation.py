@@ -22,7 +22,10 @@ def decisions_of(intents: Sequence[Intent]) -> Mapping[str, tuple[list[dict[str,
         return {}
     ties = Ties()
     return {
-        intent_id: ([represent(vote) for vote in votes], _stands(standing_of(asked[intent_id], votes, ties)))
+        intent_id: (
+            [represent(vote) for vote in votes],
+            _stands(standing_of(asked[intent_id], votes, ties)),
+        )
         for intent_id, votes in votes_of(asked.values()).items()
     }
 

@@ -6,7 +6,7 @@ remember by; nothing is decided, and nothing learnt, from it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -14,12 +14,12 @@ from decimal import Decimal
 from django.db.models import Exists, OuterRef, Prefetch, prefetch_related_objects
 from django.utils.safestring import SafeString
 
+from intents import masking
 from intents.models import Intent, Status
 from reviews import presentation
 from reviews.entitlement import about_this
 from reviews.models import Decision, Vote
 from reviews.presentation import text
-from zehrava.policy.limits import money
 
 SHOWN = 5
 # So many decided ones are compared, among so many of the action: what is older than those is not looked at.
@@ -29,6 +29,7 @@ LOOKED_AT = 2_000
 _ABOUT = Decimal("0.2")
 _READ = (
     "action",
+    "action_type_version__text",
     "agent_id",
     "agent_name",
     "decided_at",
@@ -77,6 +78,7 @@ def similar_decisions(intent: Intent) -> list[Similar]:
         Intent.objects.filter(pk__in=lately)
         .filter(Exists(standing.filter(intent=OuterRef("pk"))))
         .exclude(status=Status.PENDING_APPROVAL)
+        .select_related("action_type_version")
         .only(*_READ)
         .order_by("-id")[:COMPARED]
     )
@@ -125,22 +127,13 @@ def _similar(row: Intent, shares: Iterable[str], votes: Iterable[Decision]) -> S
     return Similar(
         intent_id=row.pk,
         agent=text(row.agent_name),
-        about=text(" · ".join(_about_what(row)) or row.action),
+        about=text(" · ".join(masking.about(row)) or row.action),
         shares=", ".join(shares) or "same action",
         votes=[_said(vote, row) for vote in votes],
         status=status.label,
         colour=presentation.STATUS_COLOURS.get(status, ""),
         at=row.decided_at,
     )
-
-
-def _about_what(row: Intent) -> Iterator[str]:
-    if row.target:
-        yield row.target
-    if row.value_amount is not None:
-        yield f"{money(row.value_amount)} {row.value_currency}"
-    if row.records is not None:
-        yield presentation.figure("records", row.records)
 
 
 def _said(vote: Decision, row: Intent) -> Said:

@@ -9,11 +9,13 @@ from typing import Any
 
 from django.utils.safestring import SafeString
 
+from intents import masking
 from intents.approval_tables import told_rows
 from intents.explaining import Explanation, explain
 from intents.models import Intent
 from reviews.presentation import text
 from zehrava.policy import ALLOW, ASK, BLOCK
+from zehrava.sensitive import Masked
 
 # A policy has up to a thousand rules; beyond so many only those are shown that had something to say.
 MOST_RULES = 200
@@ -77,10 +79,10 @@ def trace_of(intent: Intent) -> Trace:
     explained = explain(intent)
     shown = [entry for place, entry in enumerate(explained.trace) if place < MOST_RULES or entry["held"] is not False]
     return Trace(
-        rules=_rules(shown),
+        rules=_rules([_masked(entry, intent) for entry in shown]),
         count=len(explained.trace),
         left_out=len(explained.trace) - len(shown),
-        alarm=_alarm(explained),
+        alarm=_alarm(explained, intent),
         note=text(explained.why_not) if explained.why_not and not explained.altered else None,
     )
 
@@ -100,16 +102,35 @@ def _rules(entries: Sequence[Mapping[str, Any]]) -> list[RuleLine]:
     return lines
 
 
-def _alarm(explained: Explanation) -> SafeString | None:
+def _masked(entry: Mapping[str, Any], intent: Intent) -> Mapping[str, Any]:
+    """What is read of an entry: the values of what is sensitive are masked, by where they come from and what they are.
+
+    A condition as written is the policy's, and says nothing about this payload.
+    """
+    if not masking.mask_of(intent):
+        return entry
+    kept = {"when": entry.get("when"), "policy": entry["policy"], "rule": entry["rule"], "effect": entry["effect"]}
+    operands = [_masked_operand(part, intent) for part in entry.get("operands") or ()]
+    return {**masking.said(intent, {**entry}), **kept, "operands": operands}
+
+
+def _masked_operand(part: Mapping[str, Any], intent: Intent) -> Mapping[str, Any]:
+    value = masking.said(intent, part.get("value"))
+    if masking.is_read_by(intent, part["expression"]) and not isinstance(value, bool):
+        value = Masked(value)
+    error = masking.said(intent, part.get("error"))
+    return {**part, **({"value": value} if "value" in part else {}), **({"error": error} if "error" in part else {})}
+
+
+def _alarm(explained: Explanation, intent: Intent) -> SafeString | None:
     if explained.altered:
         return text(explained.why_not)
     if not explained.differs or explained.judgement is None:
         return None
     parts = " and ".join(_PARTS.get(part, part) for part in explained.differs)
     again = explained.judgement.verdict
-    return text(
-        f"Worked out again, {parts} came out otherwise: {_EFFECTS[again['effect']][0]}, because {again['reason']}."
-    )
+    why = masking.said(intent, again["reason"])
+    return text(f"Worked out again, {parts} came out otherwise: {_EFFECTS[again['effect']][0]}, because {why}.")
 
 
 def _rule(entry: Mapping[str, Any]) -> RuleLine:
@@ -151,7 +172,9 @@ def _operand(part: Mapping[str, Any]) -> OperandLine:
         return OperandLine(expression, text("not looked at"), failed=False, skipped=True)
     if "value" not in part:
         return OperandLine(expression, text(part.get("error") or "no value"), failed=True, skipped=False)
-    return OperandLine(expression, text(json.dumps(part["value"], ensure_ascii=False)), failed=False, skipped=False)
+    value = part["value"]
+    shown = text(value if isinstance(value, Masked) else json.dumps(value, ensure_ascii=False))
+    return OperandLine(expression, shown, failed=False, skipped=False)
 
 
 def _limit(use: Mapping[str, Any]) -> LimitLine:

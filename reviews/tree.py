@@ -15,6 +15,7 @@ from django.utils.safestring import SafeString, mark_safe
 
 from reviews.presentation import holds_address, size_of, text
 from zehrava import canonical
+from zehrava.sensitive import Masked
 
 # From this many equal neighbours on, one line shows them all: fewer are read as quickly one by one.
 ALIKE = 5
@@ -115,7 +116,9 @@ def _runs(items: list[Any], least: int) -> Iterator[tuple[int, int]]:
 
 
 def _same(one: Any, other: Any) -> bool:
-    """Whether two values are the same JSON: to Python alone, true is 1 and 1.0 is 1."""
+    """Whether two values are the same JSON: to Python alone, true is 1 and 1.0 is 1; of what is masked, nobody says."""
+    if isinstance(one, Masked):
+        return False
     return type(one) is type(other) and one == other and (type(one) is str or repr(one) == repr(other))
 
 
@@ -138,6 +141,8 @@ def _write(parts: list[str], opening: str, label: str, value: Any, depth: int, d
 
 
 def _text(value: str) -> str:
+    if isinstance(value, Masked):
+        return text(value)
     if not value:
         return _EMPTY_TEXT
     # "true" as text is not the truth: quotes tell them apart.

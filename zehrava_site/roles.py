@@ -56,6 +56,8 @@ _OPERATE = (
     # What was to be told to whom, and what could not be sent.
     "reviews.view_delivery",
 )
+# What an action type masks; who has a say in an intent needs no permission for that.
+_REVEAL = ("intents.reveal_intent",)
 # What is left to auditors alone, beside seeing: to say whether an approval beyond the requirement was justified.
 _REVIEW_GLASS = ("reviews.review_break_glass",)
 # `*` is every model of the app, histories too: what a later version adds is evidence as well.
@@ -92,8 +94,10 @@ class Role:
 ROLES: dict[str, Role] = {
     "reviewers": Role("decide on intents that wait for a person, or in advance", (*_SEE_WORK, *_DECIDE_IN_ADVANCE)),
     "policy_authors": Role("write policies and action types and bring them into force", (*_SEE_WORK, *_WRITE_RULES)),
-    "operators": Role("register and suspend agents, cancel intents, settle executions", (*_SEE_WORK, *_OPERATE)),
-    "auditors": Role("see and export everything, and review broken glass", (*_SEE_EVIDENCE, *_REVIEW_GLASS)),
+    "operators": Role(
+        "register and suspend agents, cancel intents, settle executions", (*_SEE_WORK, *_OPERATE, *_REVEAL)
+    ),
+    "auditors": Role("see and export everything, and review broken glass", (*_SEE_EVIDENCE, *_REVIEW_GLASS, *_REVEAL)),
     # Everything but deciding: who gives out seats does not sit on them as well.
     "administrators": Role(
         "all of that except deciding, and people and groups",

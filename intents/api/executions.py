@@ -83,7 +83,7 @@ class ReportView(View):
             outcome=body["outcome"],
             result=result,
         )
-        return Response(one(intent))
+        return Response(one(request, intent))
 
 
 def own(request: Request, execution_id: str) -> None:

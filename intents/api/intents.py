@@ -1,5 +1,6 @@
 """Proposing, reading and cancelling intents."""
 
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from django.http import HttpResponse
@@ -25,7 +26,7 @@ from intents.api.filters import narrowed
 from intents.api.view import View, members, query, text_member, whole_number
 from intents.models import Intent, Status
 from intents.propose import propose
-from intents.representation import represent, represent_to_person
+from intents.representation import represent, represent_to_people, represent_to_person
 from zehrava.problems import Problem
 from zehrava.waiting import LONGEST_WAIT
 
@@ -55,7 +56,7 @@ class IntentsView(View):
     def get(self, request: Request) -> Response:
         pages: BasePagination = api_settings.DEFAULT_PAGINATION_CLASS()  # type: ignore[operator, misc]
         page = pages.paginate_queryset(narrowed(visible_intents(request), request), request, view=self)
-        return pages.get_paginated_response(represent(page or []))
+        return pages.get_paginated_response(_as_read_by(request)(page or []))
 
     @schema.PROPOSE
     def post(self, request: Request) -> HttpResponse:
@@ -96,7 +97,7 @@ class IntentView(View):
         if (since := request.query_params.get("since")) is not None and since not in Status.values:
             raise Problem("invalid", f"since is a status: one of {', '.join(Status.values)}.", path="since")
         intent = find_intent(request, intent_id)
-        return Response(represent_to_person(intent) if IS_PERSON.admits(request) else one(intent))
+        return Response(represent_to_person(intent) if IS_PERSON.admits(request) else one(request, intent))
 
 
 class CancelView(View):
@@ -110,9 +111,14 @@ class CancelView(View):
         query(request)
         reason = text_member(members(request, optional=("reason",)), "reason")
         intent = find_intent(request, intent_id)
-        return Response(one(cancelling.cancel(intent, by=actor_of(request), reason=reason)))
+        return Response(one(request, cancelling.cancel(intent, by=actor_of(request), reason=reason)))
 
 
-def one(intent: Intent) -> dict[str, Any]:
-    """One intent as the API shows it."""
-    return represent([intent])[0]
+def one(request: Request, intent: Intent) -> dict[str, Any]:
+    """One intent as the API shows it to whoever asks."""
+    return _as_read_by(request)([intent])[0]
+
+
+def _as_read_by(request: Request) -> Callable[[Iterable[Intent]], list[dict[str, Any]]]:
+    # Its own agent wrote it; people see what is sensitive once they reveal it.
+    return represent_to_people if IS_PERSON.admits(request) else represent

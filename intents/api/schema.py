@@ -284,6 +284,12 @@ class IntentShown(serializers.Serializer):
         allow_null=True, help_text="What people approved in advance and it passed on; null where it did not."
     )
     execution = ExecutionShown(allow_null=True)
+    masked = serializers.ListField(
+        child=serializers.CharField(),
+        required=False,
+        help_text="To people: where the payload holds what its action type marks sensitive, as JSON Pointers (RFC"
+        " 6901). That is masked, here and wherever else it is repeated, until it is revealed.",
+    )
     questions = QuestionShown(many=True, help_text="What people ask the agent; it may answer each once.")
     created_at = serializers.DateTimeField()
     expires_at = serializers.DateTimeField()

@@ -140,6 +140,7 @@ class Intent(models.Model):
         permissions = [
             ("cancel_intent", "Can cancel intents"),
             ("resolve_intent", "Can settle what an indeterminate execution did"),
+            ("reveal_intent", "Can reveal what is masked, without a say in it"),
         ]
         constraints = [
             models.CheckConstraint(condition=Q(status__in=Status.values), name="intent_status_known"),

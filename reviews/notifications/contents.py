@@ -19,6 +19,7 @@ from django.utils.safestring import SafeString
 
 from audit.models import Event
 from audit.text import plainly
+from intents import masking
 from intents.models import Intent, RiskLevel, Status
 from reviews import plan, presentation
 from reviews.asked import asked_of
@@ -235,7 +236,7 @@ def _for_whom(delivery: Delivery, background: Background) -> list[Line]:
 def _figures(intent: Intent) -> list[Line]:
     found = []
     for name in ("target", "value", "records"):
-        value = intent.document.get(name)
+        value = masking.document(intent).get(name)
         if value is not None:
             claimed = "" if name in intent.derived else "claimed by the agent"
             found.append(Line(name.capitalize(), presentation.figure(name, value), claimed))
@@ -243,7 +244,7 @@ def _figures(intent: Intent) -> list[Line]:
 
 
 def _why(intent: Intent) -> list[Line]:
-    reason = intent.verdict.get("reason") or ""
+    reason = masking.said(intent, intent.verdict.get("reason") or "")
     return [
         Line("Policy", presentation.policy_label(intent)),
         *([Line("Reason", reason)] if reason and intent.verdict.get("policy") else []),

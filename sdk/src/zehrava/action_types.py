@@ -28,6 +28,7 @@ MAX_VIOLATIONS = 50
 MAX_RECORDS = 2**53 - 1
 MAX_TARGET = 500
 MAX_NARROWER = 50
+MAX_SENSITIVE = 50
 
 _PAYLOAD = frozenset({"payload"})
 _NAME = re.compile(r"[a-z0-9_]+(\.[a-z0-9_-]+)+")
@@ -40,7 +41,7 @@ _CURRENCY = re.compile(r"[A-Z]{3}")
 
 _KEYS = (
     "name", "title", "description", "schema", "derive", "executor", "http", "email", "noop", "safe_to_repeat",
-    "present", "narrower", "sensitivity",
+    "present", "narrower", "sensitivity", "sensitive",
 )  # fmt: skip
 _LATER = frozenset({"command", "preconditions", "undo", "risk"})
 _SETTINGS = ("http", "email", "noop")
@@ -87,6 +88,7 @@ class ActionType:
         before: where to read what stands at the target before it runs, or None; see ``zehrava.before``.
         sensitivity: ``low``, ``normal`` or ``high``, or None where it does not say.
         narrower: by the steps of a path in the payload, the change there that narrows; see ``zehrava.narrowing``.
+        sensitive: the steps of each path in the payload that people see masked; see ``zehrava.sensitive``.
     """
 
     name: str
@@ -102,6 +104,7 @@ class ActionType:
     narrower: Mapping[tuple[str, ...], str] = field(default_factory=dict)
     before: Before | None = None
     sensitivity: str | None = None
+    sensitive: tuple[tuple[str, ...], ...] = ()
     _validator: Any = None
     _expressions: tuple[tuple[str, Condition], ...] = ()
     _reads: Reads = field(default_factory=lambda: Reads(()))
@@ -234,6 +237,7 @@ def _read_action_type(cls: type[ActionType], shape: Shape, text: str) -> ActionT
     template, before = _read_present(shape, data["present"]) if "present" in data else (None, None)
     narrower = _read_narrower(shape, data["narrower"]) if "narrower" in data else {}
     sensitivity = shape.choice(data["sensitivity"], "sensitivity", LEVELS) if "sensitivity" in data else None
+    masked = _read_sensitive(shape, data["sensitive"]) if "sensitive" in data else ()
     if shape.faults or name is None or title is None or description is None:
         return None
     digest = "sha256:" + hashlib.sha256(text.encode()).hexdigest()
@@ -251,6 +255,7 @@ def _read_action_type(cls: type[ActionType], shape: Shape, text: str) -> ActionT
         narrower=narrower,
         before=before,
         sensitivity=sensitivity,
+        sensitive=masked,
         _validator=validator,
         _expressions=expressions,
         _reads=Reads(expression for _, expression in expressions),
@@ -460,6 +465,27 @@ def _read_narrower(shape: Shape, value: Any) -> dict[tuple[str, ...], str]:
         elif (chosen := shape.choice(how, place, narrowing.NARROWINGS)) is not None:
             narrower[path] = chosen
     return narrower
+
+
+def _read_sensitive(shape: Shape, value: Any) -> tuple[tuple[str, ...], ...]:
+    if not isinstance(value, list) or not value:
+        shape.fault("sensitive", "must be a list of paths such as payload.card.number")
+        return ()
+    if len(value) > MAX_SENSITIVE:
+        shape.fault("sensitive", f"has at most {MAX_SENSITIVE} entries")
+    paths: list[tuple[str, ...]] = []
+    for place, text in enumerate(value):
+        path = narrowing.parse_path(text) if isinstance(text, str) else None
+        if path is None:
+            shape.fault(join("sensitive", place), "must be a path such as payload.card or payload.people.*.email")
+        elif not path:
+            # Of what nobody sees at all, nobody can say whether it may run.
+            shape.fault(join("sensitive", place), "must name a part of the payload: all of it cannot be masked")
+        elif path in paths:
+            shape.fault(join("sensitive", place), "stands here twice")
+        else:
+            paths.append(path)
+    return tuple(paths)
 
 
 def _read_field(shape: Shape, value: Any, path: str) -> None:

@@ -1,0 +1,210 @@
+"""What people read of an intent: the parts that its action type marks sensitive are masked until somebody reveals them.
+
+Whatever draws an intent for a person asks here, and never reads `payload` or `document`, which are what runs. A mask is
+drawn over the intent as it stands in memory; whoever is shown it without (see `reviews.revealing`) gets an intent that
+was `unmasked`. Other texts that repeat a masked value, such as the reason of a rule, are masked where they do.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from intents.models import Intent
+from zehrava import canonical, sensitive
+from zehrava.action_types import ActionType
+from zehrava.narrowing import EACH
+from zehrava.policy.limits import money
+from zehrava.sensitive import Masked
+
+_FIGURES = ("target", "records", "value")
+_COLUMNS = (("target", "target"), ("value", "value_amount"), ("records", "records"))
+
+
+@dataclass(frozen=True, slots=True)
+class Mask:
+    """What people read instead: the `document` with its masks, at these `places`, and the texts that are `hidden`."""
+
+    document: dict[str, Any]
+    places: tuple[str, ...] = ()
+    hidden: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        """Whether anything is masked."""
+        return bool(self.places)
+
+
+def action_type_of(intent: Intent) -> ActionType | None:
+    """The action type that was in force when the intent was proposed; None without one, or if it cannot be read."""
+    version = intent.action_type_version
+    return None if version is None else _parsed(version.pk, version.text)
+
+
+@functools.lru_cache(maxsize=256)
+def _parsed(version_id: int, document: str) -> ActionType | None:
+    try:
+        return ActionType.parse(document)
+    except ValueError:
+        # Shown as a tree then: what cannot be presented can still be read.
+        return None
+
+
+def unmask(intent: Intent) -> None:
+    """Let this intent, as it stands in memory, be read without its masks: whoever reads it has revealed them."""
+    intent.__dict__["_unmasked"] = True
+
+
+def is_unmasked(intent: Intent) -> bool:
+    """Whether it is read without its masks, if it has any."""
+    return "_unmasked" in intent.__dict__
+
+
+def mask_of(intent: Intent) -> Mask:
+    """What people read of this intent, worked out once for each text that it has in memory."""
+    return Mask(intent.document) if is_unmasked(intent) else _mask_for_all(intent)
+
+
+def _mask_for_all(intent: Intent) -> Mask:
+    known: tuple[str, Mask] | None = intent.__dict__.get("_mask")
+    if known is None or known[0] != intent.canonical:
+        intent.__dict__["_mask"] = known = intent.canonical, _worked_out(intent)
+    return known[1]
+
+
+def covers(intent: Intent) -> bool:
+    """Whether anything of it is sensitive, whoever reads it."""
+    return bool(places(intent))
+
+
+def places(intent: Intent) -> tuple[str, ...]:
+    """The JSON Pointers, into its payload, of what is sensitive, whoever reads it."""
+    return _mask_for_all(intent).places
+
+
+def named(intent: Intent) -> list[str]:
+    """The paths that its action type names and that lead to something here, as it writes them."""
+    found = [path for path in _sensitive(intent) if sensitive.mask(intent.document["payload"], [path])[1]]
+    return [".".join(["payload", *path]) for path in found]
+
+
+def document(intent: Intent) -> dict[str, Any]:
+    """The canonical intent as people read it."""
+    return mask_of(intent).document
+
+
+def masked(intent: Intent) -> dict[str, Any]:
+    """The canonical intent as it is read before anything is revealed, by whomever."""
+    return _mask_for_all(intent).document
+
+
+def payload(intent: Intent) -> Any:
+    """Its payload as people read it."""
+    return document(intent)["payload"]
+
+
+def text(intent: Intent) -> str:
+    """The canonical text as people read it; it has the intent's digest only where nothing is masked."""
+    mask = mask_of(intent)
+    return canonical.dumps(mask.document).decode() if mask else intent.canonical
+
+
+def said(intent: Intent, value: Any) -> Any:
+    """Something that was said of it, a text or JSON, without what is masked."""
+    return sensitive.without(value, mask_of(intent).hidden) if _paths(intent) else value
+
+
+def about(intent: Intent) -> list[str]:
+    """What tells it from others of its action, as people read it: its target, value and number of records.
+
+    Read from columns, where nothing of its action is masked: whoever lists intents does not load their texts.
+    """
+    read = document(intent) if _paths(intent) else {}
+    target, value, records = (read.get(name, getattr(intent, column)) for name, column in _COLUMNS)
+    found = [target] if target else []
+    hides_value = isinstance(value, dict) and isinstance(value["amount"], Masked)
+    if intent.value_amount is not None and not hides_value:
+        found.append(f"{money(intent.value_amount)} {intent.value_currency}")
+    if records is not None and not isinstance(records, Masked):
+        found.append(f"{records:,} record{'' if records == 1 else 's'}")
+    return [str(each) for each in found]
+
+
+def another_payload(intent: Intent, payload: Any) -> Any:
+    """Another payload of the same action, such as the one before a change, as people read it."""
+    return sensitive.mask(payload, _paths(intent))[0]
+
+
+def patch(intent: Intent, changes: Sequence[dict[str, Any]] | None) -> list[dict[str, Any]] | None:
+    """A JSON Patch (RFC 6902) of its payload as people read it: a value that is put under a mask is masked too."""
+    if changes is None:
+        return None
+    return [
+        {**step, "value": at(intent, step["value"], _steps(step["path"]))} if "value" in step else step
+        for step in changes
+    ]
+
+
+def _steps(pointer: str) -> list[str | int]:
+    names = [name.replace("~1", "/").replace("~0", "~") for name in pointer.split("/")[1:]]
+    return [0 if name.isdecimal() or name == "-" else name for name in names]
+
+
+def at(intent: Intent, value: Any, steps: Sequence[str | int]) -> Any:
+    """A value that stands at this place of its payload, or stood there, as people read it; numbers are of items."""
+    if isinstance(value, Masked) or not (paths := _paths(intent)):
+        return value
+    # As it reads in a payload that has nothing else.
+    around = value
+    for step in reversed(steps):
+        around = [around] if isinstance(step, int) else {step: around}
+    shown, _ = sensitive.mask(around, paths)
+    for step in steps:
+        if isinstance(shown, Masked):
+            return Masked(value)
+        shown = shown[0] if isinstance(step, int) else shown[step]
+    return shown
+
+
+def is_read_by(intent: Intent, expression: str) -> bool:
+    """Whether this part of a condition reads something of the payload that is masked."""
+    names = {".".join(["payload", *(step for step in path if step != EACH)]) for path in _paths(intent)}
+    plain = expression.replace(" ", "")
+    return any(name in plain or name.split(".")[-1] in plain for name in names)
+
+
+def _paths(intent: Intent) -> tuple[sensitive.Path, ...]:
+    return () if is_unmasked(intent) else _sensitive(intent)
+
+
+def _sensitive(intent: Intent) -> tuple[sensitive.Path, ...]:
+    action_type = action_type_of(intent)
+    return () if action_type is None else action_type.sensitive
+
+
+def _worked_out(intent: Intent) -> Mask:
+    if not (paths := _sensitive(intent)):
+        return Mask(intent.document)
+    masked, covered = sensitive.mask(intent.document["payload"], paths)
+    if not covered:
+        return Mask(intent.document)
+    hidden = tuple(sensitive.texts(covered))
+    # Short ones are looked for only where they are all that is said.
+    alone = {leaf for value in covered for leaf in sensitive.leaves(value)}
+    shown = {**intent.document, "payload": masked}
+    for name in _FIGURES:
+        shown[name] = _figure(shown[name], alone, hidden)
+    for name in ("summary", "context", "tags", "on_behalf_of"):
+        shown[name] = sensitive.without(shown[name], hidden)
+    return Mask(shown, tuple(sensitive.places(masked)), hidden)
+
+
+def _figure(value: Any, alone: set[str], hidden: Sequence[str]) -> Any:
+    """A figure that may have been worked out of something masked: records, value or target."""
+    if isinstance(value, dict):
+        return {**value, "amount": _figure(value["amount"], alone, hidden)}
+    if value is not None and (value if isinstance(value, str) else json.dumps(value)) in alone:
+        return Masked(value)
+    return sensitive.without(value, hidden)
