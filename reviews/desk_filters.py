@@ -12,6 +12,7 @@ from django.db.models import Count, Min, Q, QuerySet
 
 from intents.models import Intent, RiskLevel
 from reviews.queue import Asked, asks
+from zehrava.action_types import SENSITIVE
 
 LONGEST_WORDS = 200
 # In a list to choose from: the ones with most that waits.
@@ -70,10 +71,13 @@ class DeskFilter(django_filters.FilterSet):
         self.filters[name].extra["choices"] = choices
 
     def find(self, rows: QuerySet[Intent], name: str, words: str) -> QuerySet[Intent]:
-        """In the ids, agents and actions, and in all that the agent wrote."""
-        return rows.filter(
-            Q(pk=words) | Q(agent_name__icontains=words) | Q(action__icontains=words) | Q(canonical__icontains=words)
-        )
+        """In the ids, agents and actions, and in all that the agent wrote; not where some of that may be masked.
+
+        Whoever finds an intent by what is masked in it has read that, letter by letter.
+        """
+        may_be_masked = Q(action_type_version__text__contains=SENSITIVE)
+        wrote = Q(canonical__icontains=words) & ~may_be_masked
+        return rows.filter(Q(pk=words) | Q(agent_name__icontains=words) | Q(action__icontains=words) | wrote)
 
     def ask(self, rows: QuerySet[Intent], name: str, group: str) -> QuerySet[Intent]:
         return rows.filter(asks([group], self.asked))

@@ -30,7 +30,7 @@ from zehrava.sensitive import Masked
 # The way of drawing an intent that a decision was made on; its record says so. Raise it with any change of what the
 # pages of an intent show of it, or how: here, in `reviews.renderings`, `reviews.tree`, `reviews.editing`, `audit.text`
 # and the templates `reviews/intent*.html` and `reviews/alike.html`.
-RENDERING = 1
+RENDERING = 2
 
 STATUS_COLOURS = {
     Status.PENDING_APPROVAL: "amber",

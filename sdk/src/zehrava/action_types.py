@@ -29,6 +29,8 @@ MAX_RECORDS = 2**53 - 1
 MAX_TARGET = 500
 MAX_NARROWER = 50
 MAX_SENSITIVE = 50
+SENSITIVE = "sensitive"
+"""The key, as it is written in every document that has it: by that word such documents can be searched for."""
 
 _PAYLOAD = frozenset({"payload"})
 _NAME = re.compile(r"[a-z0-9_]+(\.[a-z0-9_-]+)+")
@@ -237,7 +239,7 @@ def _read_action_type(cls: type[ActionType], shape: Shape, text: str) -> ActionT
     template, before = _read_present(shape, data["present"]) if "present" in data else (None, None)
     narrower = _read_narrower(shape, data["narrower"]) if "narrower" in data else {}
     sensitivity = shape.choice(data["sensitivity"], "sensitivity", LEVELS) if "sensitivity" in data else None
-    masked = _read_sensitive(shape, data["sensitive"]) if "sensitive" in data else ()
+    masked = _read_sensitive(shape, data[SENSITIVE], text) if SENSITIVE in data else ()
     if shape.faults or name is None or title is None or description is None:
         return None
     digest = "sha256:" + hashlib.sha256(text.encode()).hexdigest()
@@ -467,22 +469,25 @@ def _read_narrower(shape: Shape, value: Any) -> dict[tuple[str, ...], str]:
     return narrower
 
 
-def _read_sensitive(shape: Shape, value: Any) -> tuple[tuple[str, ...], ...]:
+def _read_sensitive(shape: Shape, value: Any, document: str) -> tuple[tuple[str, ...], ...]:
+    if SENSITIVE not in document:
+        shape.fault(SENSITIVE, "write this key without escapes")
+        return ()
     if not isinstance(value, list) or not value:
-        shape.fault("sensitive", "must be a list of paths such as payload.card.number")
+        shape.fault(SENSITIVE, "must be a list of paths such as payload.card.number")
         return ()
     if len(value) > MAX_SENSITIVE:
-        shape.fault("sensitive", f"has at most {MAX_SENSITIVE} entries")
+        shape.fault(SENSITIVE, f"has at most {MAX_SENSITIVE} entries")
     paths: list[tuple[str, ...]] = []
     for place, text in enumerate(value):
         path = narrowing.parse_path(text) if isinstance(text, str) else None
         if path is None:
-            shape.fault(join("sensitive", place), "must be a path such as payload.card or payload.people.*.email")
+            shape.fault(join(SENSITIVE, place), "must be a path such as payload.card or payload.people.*.email")
         elif not path:
             # Of what nobody sees at all, nobody can say whether it may run.
-            shape.fault(join("sensitive", place), "must name a part of the payload: all of it cannot be masked")
+            shape.fault(join(SENSITIVE, place), "must name a part of the payload: all of it cannot be masked")
         elif path in paths:
-            shape.fault(join("sensitive", place), "stands here twice")
+            shape.fault(join(SENSITIVE, place), "stands here twice")
         else:
             paths.append(path)
     return tuple(paths)
