@@ -148,6 +148,8 @@ def _is_short_list(value: Any) -> bool:
 
 def _find(value: Any, steps: list[str]) -> tuple[bool, Any]:
     for step in steps:
+        if isinstance(value, Masked):
+            break
         if isinstance(value, dict) and step in value:
             value = value[step]
         elif isinstance(value, list) and _is_index(step) and int(step) < len(value):

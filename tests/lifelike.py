@@ -153,6 +153,7 @@ def seed() -> list[Sight]:
         *_standing_approvals(people, keys),
         *_emergencies(people, keys),
         *_delegations(people),
+        *_masked(people, keys),
         *_policy_pages(people),
         *_other_pages(),
     ]
@@ -396,6 +397,37 @@ def _delegations(people: dict[str, User]) -> list[Sight]:
         Sight("new-delegation", "rita", f"{address}/add/"),
         Sight("delegated-desk", "dora", "/admin/"),
         Sight("delegated-intent", "dora", f"/admin/intents/intent/{large.pk}/change/"),
+    ]
+
+
+def _masked(people: dict[str, User], keys: dict[str, str]) -> list[Sight]:
+    """One with something masked, and another like it that ravi has revealed."""
+    from reviews import revealing
+    from tests.factories import load_action_type, make_intent
+
+    load_action_type(
+        "name: payout.send\ntitle: Pay out\nsensitive: [payload.account, payload.people.*.email]\n"
+        "derive: {target: payload.account.iban, records: size(payload.people)}\n"
+        "present:\n  title: Pay {payload.amount} {payload.currency} to {payload.account.iban}\n"
+        "  fields:\n    - {path: payload.amount, label: Amount, as: money}\n"
+        "    - {path: payload.account.iban, label: Account}\n    - {path: payload.people, label: People}\n"
+    )
+    payload = {
+        "amount": "1240.00",
+        "currency": "EUR",
+        "account": {"iban": "DE89370400440532013000", "bic": "COBADEFFXXX"},
+        "people": [{"name": "Carla Weiss", "email": "carla.weiss@example.com"}, {"name": "Jo", "email": None}],
+    }
+    words = "Carla asked from carla.weiss@example.com to be paid to DE89370400440532013000."
+    first = make_intent(keys["billing"], action="payout.send", payload=payload, summary=words)
+    _vote(first, people["rita"], "approve")
+    masked = make_intent(keys["billing"], action="payout.send", payload={**payload, "amount": "80.00"}, summary=words)
+    revealed = make_intent(keys["billing"], action="payout.send", payload={**payload, "amount": "81.00"}, summary=words)
+    revealing.reveal(revealed, by=people["ravi"])
+    return [
+        Sight("masked", "ravi", f"/admin/intents/intent/{masked.pk}/change/"),
+        Sight("masked-decided", "ravi", f"/admin/intents/intent/{first.pk}/change/"),
+        Sight("revealed", "ravi", f"/admin/intents/intent/{revealed.pk}/change/"),
     ]
 
 

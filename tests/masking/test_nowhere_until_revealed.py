@@ -72,7 +72,12 @@ def test_no_page_of_the_admin_shows_it_to_anybody(lived, signed_in):
 def test_the_pages_say_that_something_is_masked_and_still_show_the_rest(world, signed_in):
     page = signed_in(world.fred).get(f"/admin/intents/intent/{world.intent.pk}/change/").content.decode()
     assert "payload.people.*.email" in page and "are masked" in page and "Reveal, on record" in page
-    assert "120.00" in page and "Carla" in page and '<span class="zhv-chip is-mask"' in page
+    assert (
+        "Pay 120.00 to \u25cf\u25cf\u25cf\u25cf" in page
+        and "not given" not in page
+        and "Carla" in page
+        and '<span class="zhv-chip is-mask"' in page
+    )
     # Bound to what runs, not to what is drawn of it.
     assert world.intent.digest in page
 
@@ -164,3 +169,11 @@ def test_a_text_that_looks_like_a_mask_is_none(world, signed_in):
 def test_each_secret_is_really_in_what_would_leak(world):
     assert all(secret in world.intent.canonical for secret in SECRETS)
     assert IBAN in world.intent.verdict["reason"]
+
+
+def test_nobody_finds_it_by_what_is_masked(world, signed_in):
+    client = signed_in(world.fred)
+    assert world.intent.pk in client.get("/admin/?q=payout").content.decode()
+    for words in (IBAN, IBAN[:6], "divorce", "carla.private"):
+        page = client.get(f"/admin/?tab=groups&q={words}").content.decode()
+        assert world.intent.pk not in page, words

@@ -7,6 +7,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from zehrava.sensitive import Masked
+
 LONGEST_VALUE = 200
 MISSING = "?"
 
@@ -70,8 +72,10 @@ _NOTHING = object()
 
 
 def find(value: Any, path: tuple[str, ...]) -> Any:
-    """The value at the end of ``path``; the marker of nothing where a step leads nowhere."""
+    """The value at the end of ``path``; the marker of nothing where a step leads nowhere, a mask where one is met."""
     for step in path:
+        if isinstance(value, Masked):
+            return value
         if isinstance(value, Mapping):
             value = value.get(step, _NOTHING)
         elif isinstance(value, list | tuple) and step.isdigit() and len(step) < 9 and int(step) < len(value):
