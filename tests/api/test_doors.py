@@ -12,7 +12,7 @@ from audit.models import Event
 from intents.models import Intent
 from reviews import notes
 from tests.api.conftest import Caller
-from tests.factories import make_user
+from tests.factories import load_action_type, make_user
 from zehrava_site.api.documentation import document
 
 OPERATIONS = {
@@ -34,6 +34,8 @@ DOORS: dict[str, tuple[int, ...]] = {
     "executions_report": (200, 404, *AGENTS_ONLY),
     "policies_evaluate": (200, 200, 403, 403, 403, 200, 403),
     "intents_decide": (403, 403, 201, 403, 403, 403, 403),
+    # Who has a say in it, and who was given the permission.
+    "intents_reveal": (403, 403, 200, 200, 200, 403, 403),
     "intents_answer": (201, 404, *AGENTS_ONLY),
     # Who may look sees a queue, empty without a seat; a vote is there only for who gave it.
     "queue": (403, 403, 200, 200, 200, 200, 403),
@@ -67,6 +69,9 @@ def knock(agent: Caller, reviewer: Caller, policy: None, request: pytest.Fixture
         names = {"model": "intent"}
         if "{intent_id}" in path or "{execution_id}" in path:
             claimable = operation == "intents_claim" or "{execution_id}" in path
+            if operation == "intents_reveal":
+                load_action_type("name: email.send\nsensitive: [payload.n]\n")
+                body = {}
             intent = agent.propose("allowed.thing" if claimable else "email.send", {"n": next(NUMBERS)})
             names["intent_id"] = intent["id"]
             if operation == "intents_answer":

@@ -326,7 +326,7 @@ def a_second_claim_passes(monkeypatch: pytest.MonkeyPatch) -> None:
 def a_deadline_is_the_sweepers_business(monkeypatch: pytest.MonkeyPatch) -> None:
     move = lifecycle._move
     monkeypatch.setattr(
-        lifecycle, "_move", lambda intent, to, frm, *, in_time=False, **columns: move(intent, to, frm, **columns)
+        lifecycle, "_move", lambda intent, to, frm, *, in_time_at=None, **columns: move(intent, to, frm, **columns)
     )
 
 
