@@ -104,7 +104,7 @@ def represent_to_people(intents: Iterable[Intent]) -> list[dict[str, Any]]:
 def _as_read(intent: Intent, document: dict[str, Any]) -> dict[str, Any]:
     mask = masking.mask_of(intent)
     if not mask:
-        return {**document, "masked": []}
+        return document
     read = {name: mask.document[name] for name in mask.document.keys() & document.keys() - {"id", "agent", "action"}}
     proposal, execution = document["proposal"], document["execution"]
     read["proposal"] = {**proposal, "payload": masking.another_payload(intent, proposal["payload"])}
@@ -193,6 +193,8 @@ def _document(
         "break_glass": _broken_by(decisions),
         "standing_approval": given,
         "execution": None if execution is None else _attempt(execution),
+        # To its agent nothing is, see `represent_to_people`.
+        "masked": [],
         "supersedes": intent.supersedes_id,
         "created_at": instant(intent.created_at),
         "expires_at": instant(intent.expires_at),

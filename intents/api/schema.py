@@ -286,7 +286,6 @@ class IntentShown(serializers.Serializer):
     execution = ExecutionShown(allow_null=True)
     masked = serializers.ListField(
         child=serializers.CharField(),
-        required=False,
         help_text="To people: where the payload holds what its action type marks sensitive, as JSON Pointers (RFC"
         " 6901). That is masked, here and wherever else it is repeated, until it is revealed.",
     )
