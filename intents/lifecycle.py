@@ -126,7 +126,7 @@ def amend(intent: Intent, amended: Intent, amendment: Amendment, *, by: Actor, f
         "digest": amendment.digest,
     }
     content = {"patch": amendment.patch, "widenings": amendment.widenings}
-    sensitive = masking.covers(intent) or masking.covers(amended)
+    sensitive = bool(masking.paths(intent) or masking.paths(amended))
     ledger.save(amendment, "amendment.made", by=by, facts={**bound, **facts}, content=content, sensitive=sensitive)
     ledger.record(ledger.Change("intent.amended", intent, by, {**_bound(intent), **facts}))
 
@@ -347,7 +347,7 @@ def _finish(intent: Intent, execution: Execution, state: ExecutionState, rows: A
             by,
             _facts(execution),
             {"result": result},
-            sensitive=masking.covers(intent),
+            sensitive=bool(masking.paths(intent)),
         ),
         ledger.Change(f"intent.{state.value}", intent, by, _bound(intent)),
         at=at,

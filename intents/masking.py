@@ -8,9 +8,8 @@ was `unmasked`. Other texts that repeat a masked value, such as the reason of a 
 from __future__ import annotations
 
 import functools
-import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from intents.models import Intent
@@ -18,23 +17,22 @@ from zehrava import canonical, sensitive
 from zehrava.action_types import ActionType
 from zehrava.narrowing import EACH
 from zehrava.policy.limits import money
-from zehrava.sensitive import Masked
+from zehrava.sensitive import Hidden, Masked
 
-_FIGURES = ("target", "records", "value")
 _COLUMNS = (("target", "target"), ("value", "value_amount"), ("records", "records"))
 
 
 @dataclass(frozen=True, slots=True)
 class Mask:
-    """What people read instead: the `document` with its masks, at these `places`, and the texts that are `hidden`."""
+    """What people read instead: the `document` with its masks, which these `paths` of its action type put there."""
 
     document: dict[str, Any]
-    places: tuple[str, ...] = ()
-    hidden: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ()
+    hidden: Hidden = field(default_factory=Hidden)
 
     def __bool__(self) -> bool:
         """Whether anything is masked."""
-        return bool(self.places)
+        return bool(self.paths)
 
 
 def action_type_of(intent: Intent) -> ActionType | None:
@@ -74,20 +72,9 @@ def _mask_for_all(intent: Intent) -> Mask:
     return known[1]
 
 
-def covers(intent: Intent) -> bool:
-    """Whether anything of it is sensitive, whoever reads it."""
-    return bool(places(intent))
-
-
-def places(intent: Intent) -> tuple[str, ...]:
-    """The JSON Pointers, into its payload, of what is sensitive, whoever reads it."""
-    return _mask_for_all(intent).places
-
-
-def named(intent: Intent) -> list[str]:
-    """The paths that its action type names and that lead to something here, as it writes them."""
-    found = [path for path in _sensitive(intent) if sensitive.mask(intent.document["payload"], [path])[1]]
-    return [".".join(["payload", *path]) for path in found]
+def paths(intent: Intent) -> tuple[str, ...]:
+    """The paths that its action type marks sensitive and that lead to something here, whoever reads it."""
+    return _mask_for_all(intent).paths
 
 
 def document(intent: Intent) -> dict[str, Any]:
@@ -113,7 +100,7 @@ def text(intent: Intent) -> str:
 
 def said(intent: Intent, value: Any) -> Any:
     """Something that was said of it, a text or JSON, without what is masked."""
-    return sensitive.without(value, mask_of(intent).hidden) if _paths(intent) else value
+    return mask_of(intent).hidden.without(value) if _paths(intent) else value
 
 
 def about(intent: Intent) -> list[str]:
@@ -134,7 +121,7 @@ def about(intent: Intent) -> list[str]:
 
 def another_payload(intent: Intent, payload: Any) -> Any:
     """Another payload of the same action, such as the one before a change, as people read it."""
-    return sensitive.mask(payload, _paths(intent))[0]
+    return _masked(payload, _paths(intent))
 
 
 def patch(intent: Intent, changes: Sequence[dict[str, Any]] | None) -> list[dict[str, Any]] | None:
@@ -160,7 +147,7 @@ def at(intent: Intent, value: Any, steps: Sequence[str | int]) -> Any:
     around = value
     for step in reversed(steps):
         around = [around] if isinstance(step, int) else {step: around}
-    shown, _ = sensitive.mask(around, paths)
+    shown = _masked(around, paths)
     for step in steps:
         if isinstance(shown, Masked):
             return Masked(value)
@@ -184,27 +171,27 @@ def _sensitive(intent: Intent) -> tuple[sensitive.Path, ...]:
     return () if action_type is None else action_type.sensitive
 
 
+def _masked(payload: Any, paths: Iterable[sensitive.Path]) -> Any:
+    for path in paths:
+        payload, _ = sensitive.mask(payload, path)
+    return payload
+
+
 def _worked_out(intent: Intent) -> Mask:
     if not (paths := _sensitive(intent)):
         return Mask(intent.document)
-    masked, covered = sensitive.mask(intent.document["payload"], paths)
-    if not covered:
+    payload, found, texts = intent.document["payload"], [], set[str]()
+    for path in paths:
+        payload, covered = sensitive.mask(payload, path)
+        if covered:
+            found.append(".".join(["payload", *path]))
+            texts.update(text for value in covered for text in sensitive.leaves(value))
+    if not found:
         return Mask(intent.document)
-    hidden = tuple(sensitive.texts(covered))
-    # Short ones are looked for only where they are all that is said.
-    alone = {leaf for value in covered for leaf in sensitive.leaves(value)}
-    shown = {**intent.document, "payload": masked}
-    for name in _FIGURES:
-        shown[name] = _figure(shown[name], alone, hidden)
+    hidden, shown = Hidden(texts), {**intent.document, "payload": payload}
+    shown["target"], shown["records"] = hidden.figure(shown["target"]), hidden.figure(shown["records"])
+    if shown["value"] is not None:
+        shown["value"] = {**shown["value"], "amount": hidden.figure(shown["value"]["amount"])}
     for name in ("summary", "context", "tags", "on_behalf_of"):
-        shown[name] = sensitive.without(shown[name], hidden)
-    return Mask(shown, tuple(sensitive.places(masked)), hidden)
-
-
-def _figure(value: Any, alone: set[str], hidden: Sequence[str]) -> Any:
-    """A figure that may have been worked out of something masked: records, value or target."""
-    if isinstance(value, dict):
-        return {**value, "amount": _figure(value["amount"], alone, hidden)}
-    if value is not None and (value if isinstance(value, str) else json.dumps(value)) in alone:
-        return Masked(value)
-    return sensitive.without(value, hidden)
+        shown[name] = hidden.without(shown[name])
+    return Mask(shown, tuple(found), hidden)

@@ -112,7 +112,7 @@ def _as_read(intent: Intent, document: dict[str, Any]) -> dict[str, Any]:
     read["risk"] = masking.said(intent, document["risk"])
     read["execution"] = execution and {**execution, "result": masking.said(intent, execution["result"])}
     read["decisions"] = [{**each, "changes": masking.patch(intent, each["changes"])} for each in document["decisions"]]
-    return {**document, **read, "masked": list(mask.places)}
+    return {**document, **read, "masked": list(mask.paths)}
 
 
 def represent_to_person(intent: Intent) -> dict[str, Any]:

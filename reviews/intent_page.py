@@ -301,7 +301,7 @@ def build(intent: Intent, person: User, *, now: datetime, ties: Ties, factor: Fa
         revision=_revision(intent, decisions, executions, taken, len(said)),
         settled=bool(executions) or Status(intent.status) != Status.PENDING_APPROVAL,
         final=Status(intent.status).is_terminal,
-        masked=[text(each) for each in masking.named(intent)] if masking.mask_of(intent) else [],
+        masked=[text(each) for each in masking.mask_of(intent).paths],
         may_reveal=bool(masking.mask_of(intent)) and revealing.why_not(intent, person, ties) is None,
         unmasked_until=revealing.revealed_until(intent, person) if masking.is_unmasked(intent) else None,
     )

@@ -177,7 +177,7 @@ class Decision(models.Model):
     address = models.CharField(max_length=45, null=True, blank=True)
     page_open_seconds = models.PositiveIntegerField(null=True, blank=True)
     whole_payload_seen = models.BooleanField(null=True, blank=True)
-    # Places in the payload that were masked and that this person never revealed, as JSON Pointers; null where none.
+    # Paths in the payload that were masked and that this person never revealed; null where there were none.
     masked = models.JSONField(null=True, blank=True)
     # Approved beyond the requirement, see `reviews.break_glass`.
     break_glass = models.BooleanField(default=False)
@@ -186,7 +186,7 @@ class Decision(models.Model):
     withdrawn_at = models.DateTimeField(null=True, blank=True)
 
     # An address is of a person, and can be erased as their words can.
-    history = History(excluded_fields=["rationale", "reviewer_name", "delegator_name", "changes", "address", "masked"])
+    history = History(excluded_fields=["rationale", "reviewer_name", "delegator_name", "changes", "address"])
 
     class Meta:
         ordering = ["id"]
@@ -305,11 +305,11 @@ class Reveal(models.Model):
     person = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     person_name = models.CharField(max_length=150)
     digest = models.CharField(max_length=71)
-    # JSON Pointers into the payload: names of members can be as telling as what they hold.
-    places = models.JSONField()
+    # As its action type names them.
+    paths = models.JSONField()
     created_at = models.DateTimeField()
 
-    history = History(excluded_fields=["person_name", "places"])
+    history = History(excluded_fields=["person_name"])
 
     class Meta:
         default_permissions = ()

@@ -29,7 +29,7 @@ LASTS = timedelta(minutes=10)
 
 def why_not(intent: Intent, person: User, ties: Ties | None = None) -> Refusal | None:
     """Why this person reveals nothing of an intent that they may read; None where they may."""
-    if not masking.covers(intent):
+    if not masking.paths(intent):
         return Refusal("conflict", "Nothing of this intent is masked.")
     if person.has_perm(PERMISSION) or may_decide(intent, person, ties) is None:
         return None
@@ -50,17 +50,17 @@ def reveal(intent: Intent, *, by: User) -> datetime:
         person=by,
         person_name=by.get_username(),
         digest=intent.digest,
-        places=list(masking.places(intent)),
+        paths=list(masking.paths(intent)),
         created_at=clock.now(),
     )
-    facts = {"digest": revealed.digest, "places": len(revealed.places)}
+    facts = {"digest": revealed.digest, "paths": revealed.paths}
     ledger.save(revealed, REVEALED, by=Actor.person(by), facts=facts)
     return revealed.created_at + LASTS
 
 
 def revealed_until(intent: Intent, person: User) -> datetime | None:
     """Until when this person reads what is masked of it as it is now; None where they do not. At most one query."""
-    if not masking.covers(intent):
+    if not masking.paths(intent):
         return None
     last = _last(intent, person)
     until = None if last is None else last + LASTS
@@ -68,9 +68,9 @@ def revealed_until(intent: Intent, person: User) -> datetime | None:
 
 
 def unseen_by(person: User, intent: Intent) -> list[str]:
-    """The places that are masked and that this person never revealed of what would run now, as JSON Pointers."""
-    places = masking.places(intent)
-    return list(places) if places and _last(intent, person) is None else []
+    """The paths that are masked and that this person never revealed of what would run now."""
+    paths = masking.paths(intent)
+    return list(paths) if paths and _last(intent, person) is None else []
 
 
 def hides(decision: Decision, person: User) -> bool:

@@ -286,8 +286,8 @@ class IntentShown(serializers.Serializer):
     execution = ExecutionShown(allow_null=True)
     masked = serializers.ListField(
         child=serializers.CharField(),
-        help_text="To people: where the payload holds what its action type marks sensitive, as JSON Pointers (RFC"
-        " 6901). That is masked, here and wherever else it is repeated, until it is revealed.",
+        help_text="To people: the paths in the payload that its action type marks sensitive. What they lead to is"
+        " masked, here and wherever else it is repeated, until it is revealed.",
     )
     questions = QuestionShown(many=True, help_text="What people ask the agent; it may answer each once.")
     created_at = serializers.DateTimeField()

@@ -19,6 +19,11 @@ class Migration(migrations.Migration):
             name="masked",
             field=models.JSONField(blank=True, null=True),
         ),
+        migrations.AddField(
+            model_name="historicaldecision",
+            name="masked",
+            field=models.JSONField(blank=True, null=True),
+        ),
         migrations.CreateModel(
             name="HistoricalReveal",
             fields=[
@@ -27,6 +32,7 @@ class Migration(migrations.Migration):
                     models.BigIntegerField(auto_created=True, blank=True, db_index=True, null=True, verbose_name="ID"),
                 ),
                 ("digest", models.CharField(max_length=71, null=True)),
+                ("paths", models.JSONField(null=True)),
                 ("created_at", models.DateTimeField(null=True)),
                 ("history_user_id", models.BigIntegerField(blank=True, null=True)),
                 ("history_id", models.CharField(editable=False, max_length=40, primary_key=True, serialize=False)),
@@ -83,7 +89,7 @@ class Migration(migrations.Migration):
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("person_name", models.CharField(max_length=150)),
                 ("digest", models.CharField(max_length=71)),
-                ("places", models.JSONField()),
+                ("paths", models.JSONField()),
                 ("created_at", models.DateTimeField()),
                 (
                     "intent",

@@ -12,6 +12,7 @@ from tests.factories import load_action_type, load_policy, make_agent, make_inte
 from zehrava_site import roles
 
 IBAN, EMAIL, NOTE = "DE89370400440532013000", "carla.private@example.com", "owes us since her divorce"
+PATHS = ["payload.account", "payload.people.*.email", "payload.people.*.notes"]
 SECRETS = (IBAN, EMAIL, NOTE)
 
 ACTION_TYPE = """

@@ -28,7 +28,7 @@ MAX_VIOLATIONS = 50
 MAX_RECORDS = 2**53 - 1
 MAX_TARGET = 500
 MAX_NARROWER = 50
-MAX_SENSITIVE = 50
+MAX_SENSITIVE = 20
 SENSITIVE = "sensitive"
 """The key, as it is written in every document that has it: by that word such documents can be searched for."""
 

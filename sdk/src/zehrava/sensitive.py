@@ -7,7 +7,7 @@ people read, and never stored.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from zehrava import canonical
@@ -18,6 +18,9 @@ SHOWN = "\u25cf\u25cf\u25cf\u25cf"
 
 LEAST = 4
 """Shorter texts are too common to be looked for in other texts."""
+
+MOST_LOOKS = 200_000
+"""So often texts are compared, of one intent, before what is left is masked whole."""
 
 Path = tuple[str, ...]
 
@@ -38,16 +41,14 @@ class Masked(str):
         return made
 
 
-def mask(payload: Any, paths: Sequence[Path]) -> tuple[Any, list[Any]]:
-    """The payload with what these paths lead to masked, and the values that the masks cover.
+def mask(payload: Any, path: Path) -> tuple[Any, list[Any]]:
+    """The payload with what this path leads to masked, and the values that the masks cover.
 
-    What is not shaped as a path expects hides nothing by that: its step goes through every item of a list, and where it
-    can go no further, what stands there is masked. Null says nothing and is left.
+    What is not shaped as the path expects hides nothing by that: its step goes through every item of a list, and where
+    it can go no further, what stands there is masked. Null says nothing and is left.
     """
     covered: list[Any] = []
-    for path in paths:
-        payload = _mask(payload, path, covered)
-    return payload, covered
+    return _mask(payload, path, covered), covered
 
 
 def _mask(value: Any, path: Path, covered: list[Any]) -> Any:
@@ -57,28 +58,11 @@ def _mask(value: Any, path: Path, covered: list[Any]) -> Any:
         below = path[1:] if path[0] == EACH else path
         return [_mask(item, below, covered) for item in value]
     if path and isinstance(value, dict):
-        names = set(value) if path[0] == EACH else {path[0]}
-        return {name: _mask(each, path[1:], covered) if name in names else each for name, each in value.items()}
+        if path[0] == EACH:
+            return {name: _mask(each, path[1:], covered) for name, each in value.items()}
+        return {**value, path[0]: _mask(value[path[0]], path[1:], covered)} if path[0] in value else value
     covered.append(value)
     return Masked(value)
-
-
-def places(value: Any, steps: tuple[str | int, ...] = ()) -> Iterator[str]:
-    """The JSON Pointer (RFC 6901) of everything that is masked in a value."""
-    if isinstance(value, Masked):
-        yield canonical.pointer(*steps)
-    elif isinstance(value, dict):
-        for name in value:
-            yield from places(value[name], (*steps, name))
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from places(item, (*steps, index))
-
-
-def texts(covered: Sequence[Any]) -> list[str]:
-    """The texts and numbers behind masks, longest first, that other texts may repeat; none shorter than `LEAST`."""
-    found = {text for value in covered for text in leaves(value)}
-    return sorted((text for text in found if len(text) >= LEAST), key=lambda text: (-len(text), text))
 
 
 def leaves(value: Any) -> Iterator[str]:
@@ -96,20 +80,67 @@ def leaves(value: Any) -> Iterator[str]:
         yield canonical.dumps(value).decode()
 
 
-def without(value: Any, hidden: Sequence[str]) -> Any:
-    """A JSON value, or a text, in which these texts are masked wherever they stand: in names of members too."""
-    if not hidden:
-        return value
-    if isinstance(value, Masked):
-        return value
-    if isinstance(value, str):
-        for text in hidden:
-            value = value.replace(text, SHOWN)
-        return value
-    if isinstance(value, dict):
-        return {without(name, hidden): without(member, hidden) for name, member in value.items()}
-    if isinstance(value, list):
-        return [without(item, hidden) for item in value]
-    if value is not None and not isinstance(value, bool) and canonical.dumps(value).decode() in hidden:
-        return Masked(value)
-    return value
+class Hidden:
+    """Texts that are masked wherever else they stand.
+
+    Args:
+        texts: what the masks cover, as `leaves` gives it. Shorter ones than `LEAST` are looked for only where they are
+            all that is said.
+    """
+
+    __slots__ = ("_alone", "_by_beginning", "_looks_left")
+
+    def __init__(self, texts: Iterable[str] = ()) -> None:
+        self._alone = frozenset(texts)
+        self._by_beginning: dict[str, list[str]] = {}
+        for text in sorted((text for text in self._alone if len(text) >= LEAST), key=len, reverse=True):
+            self._by_beginning.setdefault(text[:LEAST], []).append(text)
+        self._looks_left = MOST_LOOKS
+
+    def __bool__(self) -> bool:
+        return bool(self._alone)
+
+    def figure(self, value: Any) -> Any:
+        """The same for one value that was worked out of something masked: also of a short one, or a number."""
+        if value is not None and (value if isinstance(value, str) else canonical.dumps(value).decode()) in self._alone:
+            return Masked(value)
+        return self.without(value)
+
+    def without(self, value: Any) -> Any:
+        """A JSON value, or a text, in which the texts are masked: in names of members too."""
+        if not self._by_beginning or isinstance(value, Masked):
+            return value
+        if isinstance(value, str):
+            return self._text(value)
+        if isinstance(value, dict):
+            return self._members(value)
+        if isinstance(value, list):
+            return [self.without(item) for item in value]
+        if value is None or isinstance(value, bool):
+            return value
+        number = canonical.dumps(value).decode()
+        return Masked(value) if len(number) >= LEAST and number in self._alone else value
+
+    def _members(self, value: dict[str, Any]) -> dict[str, Any]:
+        shown: dict[str, Any] = {}
+        for name, member in value.items():
+            read = self._text(name)
+            # Two names may read alike now, and neither takes the other's place.
+            shown[read if read not in shown else f"{read} {len(shown) + 1}"] = self.without(member)
+        return shown
+
+    def _text(self, text: str) -> str:
+        parts, position, place, last = [], 0, 0, len(text) - LEAST
+        while place <= last:
+            for hidden in self._by_beginning.get(text[place : place + LEAST], ()):
+                self._looks_left -= 1
+                if self._looks_left < 0:
+                    # A text made to be looked through for ever is not looked through.
+                    return SHOWN
+                if text.startswith(hidden, place):
+                    parts += [text[position:place], SHOWN]
+                    place = position = place + len(hidden)
+                    break
+            else:
+                place += 1
+        return "".join([*parts, text[position:]]) if parts else text
