@@ -8,6 +8,7 @@ was `unmasked`. Other texts that repeat a masked value, such as the reason of a 
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -177,17 +178,28 @@ def _masked(payload: Any, paths: Iterable[sensitive.Path]) -> Any:
     return payload
 
 
+def _texts_before(intent: Intent, paths: Sequence[sensitive.Path]) -> set[str]:
+    """What stood under the masks before it was amended: the agent's own words may still say it. No query else."""
+    if not intent.amendments:
+        return set()
+    replaced = [json.loads(text)["payload"] for text in intent.amended_by.values_list("replaced", flat=True)]
+    covered = [value for payload in replaced for path in paths for value in sensitive.mask(payload, path)[1]]
+    return {text for value in covered for text in sensitive.leaves(value)}
+
+
 def _worked_out(intent: Intent) -> Mask:
     if not (paths := _sensitive(intent)):
         return Mask(intent.document)
     payload, found, texts = intent.document["payload"], [], set[str]()
     for path in paths:
         payload, covered = sensitive.mask(payload, path)
-        if covered:
+        # What was amended says more than stands there now: what was proposed, and each change.
+        if covered or intent.amendments:
             found.append(".".join(["payload", *path]))
             texts.update(text for value in covered for text in sensitive.leaves(value))
     if not found:
         return Mask(intent.document)
+    texts |= _texts_before(intent, paths)
     hidden, shown = Hidden(texts), {**intent.document, "payload": payload}
     shown["target"], shown["records"] = hidden.figure(shown["target"]), hidden.figure(shown["records"])
     if shown["value"] is not None:

@@ -78,7 +78,7 @@ def hides(decision: Decision, person: User) -> bool:
     intent = decision.intent
     if masking.patch(intent, decision.changes) == decision.changes:
         return False
-    return _last(intent, person) is None
+    return revealed_until(intent, person) is None
 
 
 def _last(intent: Intent, person: User) -> datetime | None:

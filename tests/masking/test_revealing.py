@@ -178,6 +178,21 @@ def test_the_signed_record_of_a_change_is_read_by_who_revealed_the_intent(world)
     assert program.get(f"/api/v1/decisions/{made.pk}/record").status_code == 200
 
 
+def test_what_a_change_took_out_is_revealed_as_what_stands_there(world):
+    change = [{"op": "remove", "path": "/account"}, {"op": "add", "path": "/people/0/email", "value": None}]
+    change += [{"op": "remove", "path": "/people/0/notes"}, {"op": "replace", "path": "/amount", "value": "1.00"}]
+    change += [{"op": "add", "path": "/account", "value": IBAN}, {"op": "remove", "path": "/account"}]
+    made = decide(
+        world.intent.pk, by=world.fred, vote="approve", digest=world.intent.digest, changes=change, rationale="less"
+    )
+    audrey = Client(headers={"Authorization": f"Bearer {create_token(world.audrey, by=Actor.person(world.audrey))[1]}"})
+    shown = audrey.get(f"/api/v1/intents/{world.intent.pk}")
+    assert leaks(shown.content.decode()) == [] and shown.json()["masked"] == PATHS
+    assert audrey.get(f"/api/v1/decisions/{made.pk}/record").status_code == 403
+    assert leaks(post(audrey, world.intent).content.decode()) == list(SECRETS)
+    assert audrey.get(f"/api/v1/decisions/{made.pk}/record").status_code == 200
+
+
 # --- masks and what runs ---------------------------------------------------------------------------------------------
 
 
