@@ -9,6 +9,14 @@ from typing import Any
 
 from intents.models import ActionType, Policy
 
+LONGEST_NUMBER = 9  # digits
+
+
+def read_number(text: str) -> int | None:
+    """A version's number as an address names it; None for what is none, thousands of digits among that."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= LONGEST_NUMBER else None
+
+
 IN_FORCE, DRAFT, WAS, NEVER = "in force", "draft", "was in force", "never in force"
 
 

@@ -18,7 +18,7 @@ from unfold.decorators import display
 
 from intents import activation, approval_tables, documents, parsing, policy_changes, policy_warnings, text_diff
 from intents.document_admin import DocumentAdmin, DocumentForm
-from intents.document_versions import Standing
+from intents.document_versions import Standing, read_number
 from intents.governed_admin import person, require
 from intents.lint_page import LintPage
 from intents.models import ActivationRequest, Policy, PolicyVersion, RequestState
@@ -233,8 +233,8 @@ class PolicyAdmin(ProvingPages, LintPage, TryPage, DocumentAdmin):
         )
 
     def _chosen(self, request: HttpRequest, key: str, policy: Any, otherwise: int) -> PolicyVersion:
-        wanted = request.GET.get(key, "")
-        number = int(wanted) if wanted.isascii() and wanted.isdigit() and len(wanted) < 9 else max(otherwise, 1)
+        asked = read_number(request.GET.get(key, ""))
+        number = max(otherwise, 1) if asked is None else asked
         version: PolicyVersion | None = policy.versions.select_related("created_by").filter(number=number).first()
         if version is None:
             raise Http404(f"{policy.name} has no version {number}.")

@@ -20,6 +20,7 @@ from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminSelectWidge
 
 from audit import clock
 from intents import activation, backtesting, proving_page, shadowing
+from intents.document_versions import read_number
 from intents.governed_admin import GovernedAdmin, Question, person, require
 from intents.models import Backtest, BacktestState, Policy, PolicyVersion
 from zehrava.policy.errors import DocumentError
@@ -142,9 +143,8 @@ class ProvingPages(GovernedAdmin):
     def start_shadow(self, request: HttpRequest, object_id: str) -> HttpResponse:
         policy = self._decided(request, object_id)
         wanted = request.POST.get("version") or request.GET.get("version") or ""
-        # Python refuses to read thousands of digits as a number.
-        is_number = wanted.isascii() and wanted.isdigit() and len(wanted) < 10
-        version = policy.versions.filter(number=int(wanted)).first() if is_number else None
+        number = read_number(wanted)
+        version = None if number is None else policy.versions.filter(number=number).first()
         if version is None:
             raise Http404(f"{policy.name} has no version {wanted}.")
         if request.method != "POST":
@@ -192,7 +192,7 @@ class ProvingPages(GovernedAdmin):
                 raise PermissionDenied
             if form.is_valid() and (asked := self._ask(request, form)):
                 return HttpResponseRedirect(self.page(policy.pk, "backtest", asked.pk))
-        if not form.is_bound and (wanted := request.GET.get("version", "")).isdigit():
+        if not form.is_bound and read_number(wanted := request.GET.get("version", "")) is not None:
             form.initial["version"] = wanted
         rows = Backtest.objects.filter(policy=policy).select_related("version", "requested_by")
         rows = rows.defer("beside", "version__text")

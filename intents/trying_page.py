@@ -19,6 +19,7 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, U
 
 from audit.text import visible
 from intents import approval_tables, evaluating, in_force, masking, parsing
+from intents.document_versions import read_number
 from intents.models import Agent, Intent, Policy, PolicyVersion
 from zehrava import canonical, durations
 from zehrava.policy import Requirement
@@ -139,9 +140,9 @@ class TryPage:
 
     def _tried_version(self: Any, request: HttpRequest, policy: Policy) -> PolicyVersion | None:
         """The one that is asked for, else the newest."""
-        wanted = request.GET.get("version", "")
-        if wanted.isascii() and wanted.isdigit() and len(wanted) < 9:
-            return self.find_version(request, policy.pk, int(wanted))[1]
+        number = read_number(request.GET.get("version", ""))
+        if number is not None:
+            return self.find_version(request, policy.pk, number)[1]
         return policy.versions.first()
 
 
