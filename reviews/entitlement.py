@@ -23,8 +23,9 @@ from intents.names import folded
 from reviews import quorum
 from reviews.asked import asked_of
 from reviews.models import Decision, Delegation, Vote
-from reviews.quorum import Requirement, Standing, groups_of, standing
+from reviews.quorum import Standing, groups_of, standing
 from reviews.ties import Bonds, Ties
+from reviews.ways import Requirement
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,10 +47,11 @@ def people_for(intent: Intent) -> dict[str, list[str]]:
 def _stands(stood: Standing) -> dict[str, Any]:
     """How many seats are filled, and which are not.
 
-    Of these `after` whom they are asked, what would do `instead`, and who may fill them `also`.
+    Of these `after` whom they are asked, what would do `instead`, who may fill them `also`, and the `weight` of each.
+    Where weights are asked for, `weighed` says how much of each is given.
     """
-    lacking: dict[tuple[str, tuple[str, ...], str, tuple[str, ...]], int] = Counter(
-        (seat.group, seat.after, seat.instead, seat.also) for seat in stood.seats if seat.filled_by is None
+    lacking = Counter(
+        (seat.group, seat.after, seat.instead, seat.also, seat.weight) for seat in stood.seats if seat.filled_by is None
     )
     missing = [
         {
@@ -59,10 +60,12 @@ def _stands(stood: Standing) -> dict[str, Any]:
             **({"after": list(after)} if after else {}),
             **({"instead": instead} if instead else {}),
             **({"also": list(also)} if also else {}),
+            **({"weight": weight} if weight else {}),
         }
-        for (group, after, instead, also), count in lacking.items()
+        for (group, after, instead, also, weight), count in lacking.items()
     ]
-    return {"received": stood.given, "missing": missing}
+    weighed = [{"received": each.given, "at_least": each.weighing.at_least} for each in stood.weighed]
+    return {"received": stood.given, "missing": missing, **({"weighed": weighed} if weighed else {})}
 
 
 def represent(decision: Decision) -> dict[str, Any]:
