@@ -12,6 +12,7 @@ ledger.register(
         "glass_review.closed": "Somebody said whether an approval beyond the requirement was justified.",
         "note.written": "Somebody commented on an intent, asked its agent, or the agent answered.",
         "notification_settings.changed": "Somebody changed what they are told by e-mail, and when.",
+        "reporting_line.set": "An administrator wrote down who manages somebody, or that this is not on record.",
         "standing_approval.requested": "Somebody asked to approve in advance what an agent will ask.",
         "standing_approval.approved": "A second person approved it, or again after it was suspended: it is in force.",
         "standing_approval.refused": "A second person refused a standing approval.",

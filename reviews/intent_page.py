@@ -40,6 +40,7 @@ from reviews.entitlement import (
     votes_of,
     who_may_decide,
 )
+from reviews.left_out import given_in_vain, left_out
 from reviews.models import Decision, Note, NoteKind, StandingUse, Take, Vote
 from reviews.notes import may_ask, notes_of
 from reviews.notifications.mentions import marked, people_mentioned
@@ -188,6 +189,8 @@ class IntentPage:
     rejected: tuple[int, int] | None
     seats: list[SeatLine]
     weighed: list[WeighLine]
+    # Who fills no seat, where policy wants different managers, and why.
+    left_out: list[SafeString]
     eligible: list[Eligible]
     track: TrackRecord | None
     # Too few people may still decide.
@@ -238,6 +241,7 @@ def build(intent: Intent, person: User, *, now: datetime, ties: Ties, factor: Fa
     taken = takes_of([intent]).get(intent.pk)
     said = notes_of(intent)
     eligible = who_may_decide(intent, votes, ties, members=members)
+    out = left_out(intent, votes, eligible, ties) if intent.status == Status.PENDING_APPROVAL else []
     replaced, successor = beside(intent, person, former, ties)
     document = intent.document
     # What is bound is what was rendered: the digest of this text, not the one stored beside it.
@@ -255,8 +259,9 @@ def build(intent: Intent, person: User, *, now: datetime, ties: Ties, factor: Fa
         trace=trace_of(intent),
         risk_reasons=[text(reason) for reason in intent.risk_reasons],
         standing=stood,
-        seats=seat_lines(stood, votes, eligible, person),
+        seats=seat_lines(stood, votes, [one for one in eligible if one not in {each.one for each in out}], person),
         weighed=weigh_lines(stood),
+        left_out=[text(why) for why in (*given_in_vain(intent, votes, ties), *(each.why for each in out))],
         rejected=_rejected(intent, votes, ties),
         eligible=eligible,
         # Who sees one intent only sees none of the others.

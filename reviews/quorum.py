@@ -199,7 +199,7 @@ _Voters = Sequence[_Voter]
 
 def _voters(need: Requirement, approvals: Approvals) -> list[_Voter]:
     """These approvals, with the managers where the requirement asks; of who has none on record, nobody's."""
-    if not need.get("distinct_managers"):
+    if not wants_distinct_managers(need):
         return [_Voter(*each[:3]) for each in approvals]
     return [_Voter(each[0], each[1], _at(each, 2), frozenset(_at(each, 3))) for each in approvals]
 
@@ -273,6 +273,11 @@ def _apart(people: _Voters) -> Iterator[_Voters]:
 
 
 # --- whom it asks, and what in words ---------------------------------------------------------------------------------
+
+
+def wants_distinct_managers(requirement: Requirement | None) -> bool:
+    """Whether everybody who fills a seat has to have another manager."""
+    return bool((requirement or {}).get("distinct_managers"))
 
 
 def rejections_needed(requirement: Requirement | None) -> int:

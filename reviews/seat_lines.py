@@ -45,7 +45,7 @@ class WeighLine:
 def seat_lines(
     stood: Standing, votes: Sequence[Decision], eligible: Iterable[Eligible], person: User
 ) -> list[SeatLine]:
-    """The seats as `person` reads them, of the votes that stand and those who may still decide."""
+    """The seats as `person` reads them, of the votes that stand and those who may still fill one."""
     names = {vote.reviewer_id: vote.who for vote in votes}
     lines = []
     for seat in stood.seats:

@@ -274,7 +274,8 @@ class IntentShown(serializers.Serializer):
         child=AnyJSON(),
         allow_null=True,
         help_text="Who must approve; `received` are the approvals so far, `missing` the seats that are empty, "
-        "`weighed` how much is given where approvals weigh. To people, `could` names who can still fill them.",
+        "`weighed` how much is given where approvals weigh. To people, `could` names who can still fill them, and "
+        "`left_out` says whose manager keeps them from it.",
     )
     decisions = DecisionShown(many=True)
     break_glass = BrokenGlass(

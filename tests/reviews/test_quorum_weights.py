@@ -216,3 +216,54 @@ def test_whoever_is_asked_adds_weight_and_nobody_else_is_asked(weighing, crowd):
     if not standing(need, before).met:
         mine = [part["weight"] for part in weighing["of"] if part["group"] in last[1]]
         assert brings_forward(need, before, last) is bool(mine)
+
+
+# --- different managers -----------------------------------------------------------------------------------------------
+
+crowd_managed = st.lists(
+    st.tuples(st.sets(st.sampled_from(GROUPS)), st.sampled_from([(), (101,), (102,), (103,)])), max_size=6
+)
+
+
+def apart(counts: dict, weighings: list[dict]) -> dict:
+    return {**needs(*weighings, **counts), "distinct_managers": True}
+
+
+def teams(crowd: list) -> list[set[str]]:
+    """For each manager the groups of their people: one of a team sits, so that a team is like one person."""
+    found: dict[int, set[str]] = {}
+    for groups, managers in crowd:
+        for manager in managers:
+            found.setdefault(manager, set()).update(groups)
+    return list(found.values())
+
+
+@given(counts=counts, weighings=weighings, crowd=crowd_managed)
+def test_it_can_be_met_exactly_when_people_of_different_managers_could(counts, weighings, crowd):
+    need = apart(counts, weighings)
+    approvals = [(key, groups, (), managers) for key, (groups, managers) in enumerate(crowd)]
+    alone = any(oracle(need, [groups]) for groups, _ in crowd)
+    assert can_be_met(need, approvals) == (alone or oracle(need, teams(crowd)))
+
+
+@given(counts=counts, weighings=weighings, crowd=crowd_managed)
+def test_whoever_sits_beside_another_one_has_another_manager(counts, weighings, crowd):
+    need = apart(counts, weighings)
+    approvals = [(key, groups, (), managers) for key, (groups, managers) in enumerate(crowd)]
+    met = [standing(need, approvals[:number]) for number in range(len(approvals) + 1)]
+    for seen in met:
+        sitting = [crowd[seat.filled_by][1] for seat in seen.seats if seat.filled_by is not None]
+        if len(seen.seats) > 1:
+            assert all(sitting) and len(set(sitting)) == len(sitting)
+    assert [seen.met for seen in met] == sorted(seen.met for seen in met)
+
+
+def test_who_manages_whom_has_to_be_said_where_it_is_asked_for():
+    """Whoever counts without having looked managers up never approves anything with it."""
+    need = apart({"finance": 2}, [])
+    crowd = [(key, {"finance"}) for key in range(5)]
+    assert not standing(need, crowd).met and not can_be_met(need, crowd)
+    assert not any(brings_forward(need, [], one) for one in crowd)
+    for value in ("managers", 1, ["managers"], {}):
+        assert cannot_see_to({**need, "distinct_managers": value})
+    assert told(need) == "2 of finance, all with different managers"
