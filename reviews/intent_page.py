@@ -40,7 +40,7 @@ from reviews.entitlement import (
     votes_of,
     who_may_decide,
 )
-from reviews.left_out import given_in_vain, left_out
+from reviews.left_out import given_in_vain, left_out, sentences
 from reviews.models import Decision, Note, NoteKind, StandingUse, Take, Vote
 from reviews.notes import may_ask, notes_of
 from reviews.notifications.mentions import marked, people_mentioned
@@ -261,7 +261,7 @@ def build(intent: Intent, person: User, *, now: datetime, ties: Ties, factor: Fa
         standing=stood,
         seats=seat_lines(stood, votes, [one for one in eligible if one not in {each.one for each in out}], person),
         weighed=weigh_lines(stood),
-        left_out=[text(why) for why in (*given_in_vain(intent, votes, ties), *(each.why for each in out))],
+        left_out=[text(why) for why in (*given_in_vain(intent, votes, ties), *sentences(out))],
         rejected=_rejected(intent, votes, ties),
         eligible=eligible,
         # Who sees one intent only sees none of the others.

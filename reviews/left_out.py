@@ -24,7 +24,7 @@ ASK = "An administrator can write it down on the account's page."
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """Somebody who may decide, and why an approval of theirs fills no seat."""
+    """Somebody who may decide, and why an approval of theirs fills no seat: `can fill no seat: …`."""
 
     one: Eligible
     why: str
@@ -37,9 +37,17 @@ def left_out(intent: Intent, votes: Sequence[Decision], eligible: Iterable[Eligi
         return []
     found = []
     for one in eligible:
-        if why := beside.why_not(one.approval(beside.matter.bonds), one.name, delegator=one.delegator):
+        if why := beside.why_not(one.approval(beside.matter.bonds), of_two=bool(one.delegator)):
             found.append(LeftOut(one, why))
     return found
+
+
+def sentences(found: Iterable[LeftOut]) -> list[str]:
+    """The same, those together who are left out for the same reason."""
+    names: dict[str, list[str]] = {}
+    for each in found:
+        names.setdefault(each.why, []).append(each.one.told)
+    return [f"{', '.join(those[:-1])}{' and ' if those[1:] else ''}{those[-1]} {why}" for why, those in names.items()]
 
 
 def given_in_vain(intent: Intent, votes: Sequence[Decision], ties: Ties) -> list[str]:
@@ -62,8 +70,10 @@ def why_not_beside(intent: Intent, votes: Sequence[Decision], person: User, ties
     if not beside.wanted:
         return ""
     says = says_in(intent, person, ties)
-    whys = (beside.why_not(say.approval(beside.matter.bonds), "You", delegator=say.delegator) for say in says)
-    return next((why for why in whys if why), "")
+    for say in says:
+        if why := beside.why_not(say.approval(beside.matter.bonds), of_two=bool(say.delegator), whose="your"):
+            return f"You for {say.delegator} {why}" if say.delegator else f"You {why}"
+    return ""
 
 
 class _Beside:
@@ -77,7 +87,7 @@ class _Beside:
             self.matter: Matter = matter_of(intent, ties)
             self.given = counted(self.matter, [ballot_of(vote) for vote in votes])
 
-    def why_not(self, approval: Approval, who: str, *, delegator: str = "") -> str:
+    def why_not(self, approval: Approval, *, of_two: bool, whose: str = "their") -> str:
         """Empty where it would fill a seat, or would not whoever managed them."""
         given = [each for each in self.given if each[0] != approval[0]]
         key, groups, once = approval[0], approval[1], approval[2] if len(approval) > 2 else ()
@@ -85,15 +95,13 @@ class _Beside:
         own = (key, groups, once, {-1})
         if quorum.brings_forward(self.asked, given, approval) or not quorum.brings_forward(self.asked, given, own):
             return ""
-        told = f"{who} for {delegator}" if delegator else who
         if not _managers(approval):
-            whose = "your" if who == "You" else "their"
-            return f"{told} can fill no seat beside another one: {_unknown(bool(delegator), whose)} {ASK}"
+            return f"can fill no seat beside another one: {_unknown(of_two, whose)} {ASK}"
         for other in self.given:
             if shared := _managers(approval) & _managers(other):
                 approved = next(vote.who for vote in self.votes if vote.reviewer_id == other[0])
                 return (
-                    f"{told} can fill no seat: {approved} approved it and has the same manager, {names_of(shared)}. "
+                    f"can fill no seat: {approved} approved it and has the same manager, {names_of(shared)}. "
                     "Policy wants different managers."
                 )
         return ""

@@ -10,7 +10,7 @@ from intents.models import Intent
 from intents.representation import instant
 from reviews.asked import asked_of
 from reviews.entitlement import standing_of, votes_of, who_may_decide
-from reviews.left_out import given_in_vain, left_out
+from reviews.left_out import given_in_vain, left_out, sentences
 from reviews.models import Decision
 from reviews.quorum import Standing, groups_seated, standing
 from reviews.ties import Ties
@@ -46,7 +46,7 @@ def people_for(intent: Intent) -> dict[str, Any]:
     for one in eligible:
         for group in found.keys() & set(one.groups) if one not in {each.one for each in without} else ():
             found[group].append(one.told)
-    told = [*given_in_vain(intent, votes, ties), *(each.why for each in without)]
+    told = [*given_in_vain(intent, votes, ties), *sentences(without)]
     return {"could": found, **({"left_out": told} if told else {})}
 
 

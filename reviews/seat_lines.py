@@ -66,7 +66,7 @@ def weigh_lines(stood: Standing) -> list[WeighLine]:
         WeighLine(
             each.given,
             each.weighing.at_least,
-            text(", ".join(f"{group} {weight} each" for group, weight in each.weighing.of)),
+            text(", ".join(f"{group} {weight} each" for group, weight in each.weighing.heaviest_first)),
             text(each.instead) if each.instead else None,
         )
         for each in stood.weighed

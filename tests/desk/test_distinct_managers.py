@@ -258,6 +258,7 @@ def test_two_approve_in_advance_only_where_their_managers_differ(cast):
 
 
 def test_the_page_and_the_api_name_who_is_left_out_and_why(cast, signed_in):
+    manage(cast.mara, make_user("faye", "finance"))
     intent = asks()
     vote(intent, cast.fay)
     client = signed_in(cast.flo)
@@ -265,7 +266,8 @@ def test_the_page_and_the_api_name_who_is_left_out_and_why(cast, signed_in):
     assert asked["distinct_managers"] is True
     assert asked["could"] == {"finance": ["flo"]}
     why = [
-        "finn can fill no seat: fay approved it and has the same manager, mara. Policy wants different managers.",
+        "faye and finn can fill no seat: fay approved it and has the same manager, mara."
+        " Policy wants different managers.",
         "fred can fill no seat beside another one: their manager is not on record."
         " An administrator can write it down on the account's page.",
     ]

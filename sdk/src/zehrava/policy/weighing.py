@@ -34,8 +34,12 @@ class Weighing:
 
         Lazy, for there can be very many.
         """
-        heaviest_first = sorted(self.of, key=lambda each: (-each[1], each[0]))
-        return _ways(heaviest_first, self.at_least)
+        return _ways(self.heaviest_first, self.at_least)
+
+    @property
+    def heaviest_first(self) -> list[Weight]:
+        """Its groups as they are told, those who weigh most first."""
+        return sorted(self.of, key=lambda each: (-each[1], each[0]))
 
     def number_of_ways(self) -> int:
         """How many there are; whatever is beyond ``MOST_WAYS`` counts as one more than that."""
@@ -55,7 +59,7 @@ class Weighing:
 
     def __str__(self) -> str:
         """``weight 3 of directors (2 each) and finance (1 each)``."""
-        *others, last = [f"{group} ({weight} each)" for group, weight in self.of]
+        *others, last = [f"{group} ({weight} each)" for group, weight in self.heaviest_first]
         return f"weight {self.at_least} of {', '.join(others)}{' and ' if others else ''}{last}"
 
 
