@@ -91,6 +91,7 @@ def cast() -> Cast:
 
 def test_two_of_one_manager_fill_one_seat(cast):
     intent = asks()
+    assert all(ids_waiting_for(person) == (intent.pk,) for person in (cast.fay, cast.finn, cast.flo))
     vote(intent, cast.fay)
     assert ids_waiting_for(cast.finn) == ()
     assert refused(intent, cast.finn) == (
@@ -304,11 +305,11 @@ def test_what_nobody_can_meet_is_noted_though_enough_people_are_there(cast):
 
 
 def test_a_large_department_hides_nobody(cast):
-    """The one team of security is the first by name among very many people of few managers."""
+    """The only one of audit is the last by name of many people of one manager, who must not be taken for finance."""
     bosses = [make_user(f"boss-{number}") for number in range(8)]
     for number, boss in enumerate(bosses):
         manage(boss, *(make_user(f"z{number}-{one}", "finance") for one in range(6)))
-    manage(bosses[0], make_user("aa", "audit"))
+    manage(bosses[0], make_user("zz", "audit"))
     intent = asks("all_of: [{group: finance, count: 7}, {group: audit}], distinct_managers: true")
     unmeetable.look()
     assert not Intent.objects.get(pk=intent.pk).unmeetable
