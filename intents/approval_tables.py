@@ -97,7 +97,8 @@ def asks(requirement: Requirement) -> str:
     parts = [", then ".join(map(_seat, order)) for order in requirement.in_order]
     parts += [_seat(seat) for seat in requirement.groups if seat[0] not in ordered]
     parts += ["either " + " or ".join(map(_seat, choice)) for choice in requirement.any_of]
-    return " and ".join(parts)
+    parts += map(str, requirement.weigh)
+    return " and ".join(parts) + (", all with different managers" if requirement.distinct_managers else "")
 
 
 def told_rows(entry: Mapping[str, Any]) -> list[str]:

@@ -173,6 +173,8 @@ def plainly(value: Any) -> str:
     if isinstance(value, dict):
         if set(value) <= {"group", "count"} and "group" in value:
             return f"{value.get('count', 1)} of {value['group']}"
+        if set(value) == {"group", "weight"}:
+            return f"{value['group']} ({plainly(value['weight'])} each)"
         return "; ".join(f"{key}: {plainly(member)}" for key, member in value.items())
     if isinstance(value, list):
         return ", ".join(f"({plainly(one)})" if _is_wide(one) else plainly(one) for one in value)
@@ -180,7 +182,7 @@ def plainly(value: Any) -> str:
 
 
 def _is_wide(value: Any) -> bool:
-    return isinstance(value, dict) and not (set(value) <= {"group", "count"})
+    return isinstance(value, dict) and not (set(value) <= {"group", "count"} or set(value) == {"group", "weight"})
 
 
 def _is_word(value: Any) -> bool:

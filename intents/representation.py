@@ -38,12 +38,12 @@ def provide_decisions(provider: DecisionsOf, untouched: Untouched) -> None:
     _decisions_of, _untouched = provider, untouched
 
 
-# Who can still decide on an intent, by the groups that they would decide for; for people only.
-PeopleFor = Callable[[Intent], Mapping[str, list[str]]]
+# What a requirement says to people only: who `could` still decide, by the groups that they would decide for.
+PeopleFor = Callable[[Intent], Mapping[str, Any]]
 
 
-def _nobody(intent: Intent) -> Mapping[str, list[str]]:
-    return {}
+def _nobody(intent: Intent) -> Mapping[str, Any]:
+    return {"could": {}}
 
 
 _people_for: PeopleFor = _nobody
@@ -119,7 +119,7 @@ def represent_to_person(intent: Intent) -> dict[str, Any]:
     """One intent as a person reads it, and by name who can still decide while it is pending."""
     document = represent_to_people([intent])[0]
     if intent.status == Status.PENDING_APPROVAL and document["requirement"] is not None:
-        document["requirement"]["could"] = dict(_people_for(intent))
+        document["requirement"] |= _people_for(intent)
     return document
 
 

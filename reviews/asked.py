@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from intents import steps
 from intents.models import Intent
-from reviews.quorum import ALSO, HEARD, Requirement, cannot_see_to, groups_of
+from reviews.quorum import cannot_see_to, groups_of
+from reviews.ways import ALSO, HEARD, Requirement
 
 
 def asked_of(intent: Intent) -> Requirement | None:
@@ -41,5 +42,5 @@ def in_effect(requirement: Requirement | None, steps_taken: int, *, overtime: bo
     widened = {**requirement, ALSO: also} if also else requirement
     if not (overtime and steps.asked_at_the_end(requirement)):
         return widened
-    kept = {key: value for key, value in requirement.items() if key not in ("any_of", "in_order")}
+    kept = {key: value for key, value in requirement.items() if key not in ("any_of", "in_order", "weigh")}
     return {**kept, "all_of": requirement["escalate_to"], HEARD: groups_of(widened)}

@@ -34,6 +34,7 @@ from reviews.entitlement import (
     vote_again,
     votes_of,
 )
+from reviews.left_out import why_not_beside
 from reviews.models import Decision, Ground, Vote
 from reviews.quorum import cannot_see_to, rejections_needed
 from reviews.second_factor import Factor
@@ -81,7 +82,7 @@ def decide(
     _refuse_ground(ground, vote, changes)
     with for_decision(intent_id) as intent:
         votes, ties = votes_of([intent]).get(intent.pk, []), Ties()
-        hold_still(by, votes)
+        hold_still(intent, by, votes)
         if refusal := may_decide(intent, by, ties):
             raise Problem(refusal.kind, refusal.text)
         refuse_unless_open(intent, by, votes, ties)
@@ -432,6 +433,8 @@ def why_no_seat(intent: Intent, votes: list[Decision], by: User, ties: Ties) -> 
         return "You changed this so that it may reach further than the agent asked; somebody else has to approve it."
     if with_whom := counts_once_with(intent, votes, by, ties):
         return with_whom
+    if beside_whom := why_not_beside(intent, votes, by, ties):
+        return beside_whom
     mine = {group for say in says_in(intent, by, ties) for group in say.groups}
     stood = standing_of(intent, votes, ties)
     if intent.overtime and mine.isdisjoint(group for seat in stood.seats for group in (seat.group, *seat.also)):

@@ -23,8 +23,9 @@ from intents.names import folded
 from reviews import quorum
 from reviews.asked import asked_of
 from reviews.models import Decision, Delegation, Vote
-from reviews.quorum import Requirement, Standing, groups_of, standing
+from reviews.quorum import Standing, groups_of, standing
 from reviews.ties import Bonds, Ties
+from reviews.ways import Requirement
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ class Eligible:
 
     def approval(self, bonds: Bonds) -> quorum.Approval:
         keys = [self.id] if self.delegator_id is None else [self.id, self.delegator_id]
-        return (self.id, self.groups, bonds.once_with(*keys) - {self.id})
+        return bonds.approval(self.groups, *keys)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ class Say:
         return "" if self.delegation is None else self.delegation.delegator.get_username()
 
     def approval(self, bonds: Bonds) -> quorum.Approval:
-        return (self.person.pk, self.groups, bonds.once_with(*self.keys) - {self.person.pk})
+        return bonds.approval(self.groups, *self.keys)
 
 
 def groups_of_person(person: User) -> set[str]:
@@ -299,8 +300,12 @@ def in_whose_place(intent: Intent, votes: Iterable[Decision], person: User, ties
 def groups_asked(intent: Intent, votes: Iterable[Decision], ties: Ties | None = None) -> list[str]:
     """The groups whose people could fill a seat now: in an order not those whose turn comes later."""
     approvals = counted(matter_of(intent, ties), [ballot_of(vote) for vote in votes])
-    asked, somebody = asked_of(intent), -1  # nobody's key
-    return [group for group in groups_of(asked) if quorum.brings_forward(asked, approvals, (somebody, {group}))]
+    asked, somebody = asked_of(intent), -1  # nobody's key, and nobody's manager
+    return [
+        group
+        for group in groups_of(asked)
+        if quorum.brings_forward(asked, approvals, (somebody, {group}, (), {somebody}))
+    ]
 
 
 def can_be_met_by(
@@ -373,7 +378,7 @@ def counted(matter: Matter, ballots: Iterable[Ballot]) -> list[quorum.Approval]:
     the group since does not approve for it any more. For somebody else they count while the delegation is in force.
     """
     return [
-        (ballot.reviewer, ballot.groups, matter.bonds.once_with(*_keys(ballot)) - {ballot.reviewer})
+        matter.bonds.approval(ballot.groups, *_keys(ballot))
         for ballot in ballots
         if ballot.vote == Vote.APPROVE
         and about_this(ballot, matter)

@@ -13,6 +13,7 @@ ledger.register(
         "note.written": "Somebody commented on an intent, asked its agent, or the agent answered.",
         "notification_settings.changed": "Somebody changed what they are told by e-mail, and when.",
         "reveal.made": "A person revealed what an action type masks in an intent; others still see it masked.",
+        "reporting_line.set": "An administrator wrote down who manages somebody, or that this is not on record.",
         "standing_approval.requested": "Somebody asked to approve in advance what an agent will ask.",
         "standing_approval.approved": "A second person approved it, or again after it was suspended: it is in force.",
         "standing_approval.refused": "A second person refused a standing approval.",

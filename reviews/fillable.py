@@ -10,14 +10,15 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.contrib.auth.models import Group, User
 
 from intents.models import Agent
 from intents.steps import later_groups
-from reviews.quorum import can_be_met, cannot_see_to, groups_of, told
+from reviews.quorum import can_be_met, cannot_see_to, groups_of, told, wants_distinct_managers
+from reviews.ties import Ties
 from zehrava.policy import ASK, Policy, Rule
 from zehrava.policy import Requirement as Required
 
@@ -26,7 +27,8 @@ Requirement = Mapping[str, Any]
 
 
 def warnings_of(policy: Policy) -> list[str]:
-    """What to know about the requirements of a policy, each with the rules that it is about; three queries."""
+    """What to know about the requirements of a policy, each with the rules that it is about; three queries, and two
+    more where different managers are wanted."""
     asked = _asked(policy)
     if not asked:
         return []
@@ -69,6 +71,7 @@ class _Crowd:
     groups: frozenset[str]
     people: Mapping[int, frozenset[str]]
     agents: Mapping[int, list[str]]
+    ties: Ties = field(default_factory=Ties)
 
     @classmethod
     def of(cls, names: set[str], policy: Policy) -> _Crowd:
@@ -88,7 +91,13 @@ class _Crowd:
 
     def can_meet(self, need: Requirement, *, without: int | None = None) -> bool:
         """Whether the seats of one way could all be taken, one person in each."""
-        return can_be_met(need, [(person, groups) for person, groups in self.people.items() if person != without])
+        apart = wants_distinct_managers(need)
+        people = [
+            (who, groups, (), self.ties.managers.of(who) if apart else ())
+            for who, groups in self.people.items()
+            if who != without
+        ]
+        return can_be_met(need, people)
 
 
 def _faults(need: Requirement, crowd: _Crowd) -> Iterator[str]:
@@ -112,7 +121,7 @@ def _nobody_later(need: Requirement, crowd: _Crowd) -> Iterator[str]:
         elif not any(group in groups for groups in crowd.people.values()):
             empty = True
             yield f"the group {group} has no active member, so that to ask it when time passes asks nobody."
-    last = {"all_of": need.get("escalate_to") or []}
+    last = {"all_of": need.get("escalate_to") or [], "distinct_managers": wants_distinct_managers(need)}
     if last["all_of"] and not empty and not crowd.can_meet(last):
         yield f"when the time is over nobody can meet {told(last)}: {_members(last, crowd)}. One person fills one seat."
 
@@ -131,10 +140,23 @@ def _too_few(need: Requirement, crowd: _Crowd) -> Iterator[str]:
 
 
 def _members(need: Requirement, crowd: _Crowd) -> str:
-    counts = {group: sum(group in groups for groups in crowd.people.values()) for group in groups_of(need)}
+    members = {group: [who for who, groups in crowd.people.items() if group in groups] for group in groups_of(need)}
     return ", ".join(
-        f"{group} has {number or 'no'} active member{'' if number == 1 else 's'}" for group, number in counts.items()
+        f"{group} has {_number(len(those), 'active member')}{_managed(need, those, crowd)}"
+        for group, those in members.items()
     )
+
+
+def _managed(need: Requirement, people: Iterable[int], crowd: _Crowd) -> str:
+    """Where different managers are wanted, how many these people have."""
+    if not wants_distinct_managers(need):
+        return ""
+    managers = {manager for who in people for manager in crowd.ties.managers.of(who)}
+    return f" with {_number(len(managers), 'manager')} on record"
+
+
+def _number(number: int, noun: str) -> str:
+    return f"{number or 'no'} {noun}{'' if number == 1 else 's'}"
 
 
 def _listed(noun: str, names: Iterable[str], plural: str = "") -> str:

@@ -13,7 +13,6 @@ from functools import partial
 
 from django.contrib.auth.models import User
 from django.urls import reverse
-from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
 from audit import clock, signing
@@ -42,6 +41,7 @@ from reviews.entitlement import (
     votes_of,
     who_may_decide,
 )
+from reviews.left_out import given_in_vain, left_out, sentences
 from reviews.models import Decision, Note, NoteKind, StandingUse, Take, Vote
 from reviews.notes import may_ask, notes_of
 from reviews.notifications.mentions import marked, people_mentioned
@@ -50,6 +50,7 @@ from reviews.presentation import text
 from reviews.pushing import pushes
 from reviews.quorum import Standing, cannot_see_to, groups_of, rejections_needed
 from reviews.replacing import Replaced, Successor, beside
+from reviews.seat_lines import SeatLine, WeighLine, seat_lines, weigh_lines
 from reviews.second_factor import Factor
 from reviews.standing.reading import covered_by
 from reviews.taking import takes_of
@@ -68,22 +69,6 @@ EXECUTION_COLOURS = {
     ExecutionState.INDETERMINATE: "red",
     ExecutionState.RUNNING: "blue",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class SeatLine:
-    """A seat: who fills it, or who still could.
-
-    `after` are the groups that are asked first, `instead` what would do as well, and `also` the groups that may fill it
-    besides, if there are any.
-    """
-
-    group: SafeString
-    filled_by: SafeString | None
-    could: list[SafeString]
-    after: SafeString | None
-    instead: SafeString | None
-    also: SafeString | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +189,9 @@ class IntentPage:
     # Where more than one has to reject before that ends it: how many did, and of how many.
     rejected: tuple[int, int] | None
     seats: list[SeatLine]
+    weighed: list[WeighLine]
+    # Who fills no seat, where policy wants different managers, and why.
+    left_out: list[SafeString]
     eligible: list[Eligible]
     track: TrackRecord | None
     # Too few people may still decide.
@@ -258,6 +246,7 @@ def build(intent: Intent, person: User, *, now: datetime, ties: Ties, factor: Fa
     taken = takes_of([intent]).get(intent.pk)
     said = notes_of(intent)
     eligible = who_may_decide(intent, votes, ties, members=members)
+    out = left_out(intent, votes, eligible, ties) if intent.status == Status.PENDING_APPROVAL else []
     replaced, successor = beside(intent, person, former, ties)
     document = masking.document(intent)
     # What is bound is what was rendered: the digest of this text, not the one stored beside it.
@@ -275,7 +264,9 @@ def build(intent: Intent, person: User, *, now: datetime, ties: Ties, factor: Fa
         trace=trace_of(intent),
         risk_reasons=[text(masking.said(intent, reason)) for reason in intent.risk_reasons],
         standing=stood,
-        seats=_seats(stood, votes, eligible, person),
+        seats=seat_lines(stood, votes, [one for one in eligible if one not in {each.one for each in out}], person),
+        weighed=weigh_lines(stood),
+        left_out=[text(why) for why in (*given_in_vain(intent, votes, ties), *sentences(out))],
         rejected=_rejected(intent, votes, ties),
         eligible=eligible,
         # Who sees one intent only sees none of the others.
@@ -339,20 +330,6 @@ def _revision(
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
-def _seats(stood: Standing, votes: list[Decision], eligible: list[Eligible], person: User) -> list[SeatLine]:
-    names = {vote.reviewer_id: vote.who for vote in votes}
-    lines = []
-    for seat in stood.seats:
-        groups = {seat.group, *seat.others, *seat.also}
-        could = [_name(one, person) for one in eligible if not groups.isdisjoint(one.groups)]
-        filled = None if seat.filled_by is None else text(names[seat.filled_by])
-        after = text(" and ".join(seat.after)) if seat.after else None
-        instead = text(seat.instead) if seat.instead else None
-        also = text(" or ".join(seat.also)) if seat.also else None
-        lines.append(SeatLine(text(seat.group), filled, could, after, instead, also))
-    return lines
-
-
 def _step_up(intent: Intent, factor: Factor | None) -> StepUp | None:
     if not stepping_up.is_wanted(intent.requirement):
         return None
@@ -363,12 +340,6 @@ def _step_up(intent: Intent, factor: Factor | None) -> StepUp | None:
 def _rejected(intent: Intent, votes: list[Decision], ties: Ties) -> tuple[int, int] | None:
     needed = rejections_needed(asked_of(intent))
     return (len(rejections(intent, votes, ties)), needed) if needed > 1 else None
-
-
-def _name(one: Eligible, person: User) -> SafeString:
-    if one.id != person.pk:
-        return text(one.told)
-    return format_html("<b>you</b> for {}", text(one.delegator)) if one.delegator else mark_safe("<b>you</b>")
 
 
 def _track_record(intent: Intent) -> TrackRecord:

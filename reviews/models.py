@@ -29,6 +29,7 @@ __all__ = [
     "NoteKind",
     "NotificationSettings",
     "PersonalToken",
+    "ReportingLine",
     "StandingApproval",
     "StandingState",
     "StandingUse",
@@ -125,6 +126,28 @@ class Delegation(models.Model):
         """Whether this action is within its scope; what cannot be read is about nothing."""
         actions = self.actions if isinstance(self.actions, list) else []
         return any(isinstance(pattern, str) and glob(action, pattern) for pattern in actions)
+
+
+class ReportingLine(models.Model):
+    """Who manages one person, by this account of theirs; see `reviews.managers`. Without a manager: not on record."""
+
+    person = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    manager = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+
+    history = History()
+
+    class Meta:
+        # Changed with the account that it is about.
+        default_permissions = ("view",)
+        ordering = ["id"]
+        constraints = [
+            models.CheckConstraint(condition=~Q(person=models.F("manager")), name="reporting_line_to_somebody_else"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.person} reports to {self.manager or 'nobody on record'}"
 
 
 class Door(models.TextChoices):

@@ -215,8 +215,11 @@ class _Reach:
 
 def _reach(say: Say, asked: Asked, piles: Iterable[Pile], ties: Ties) -> _Reach:
     """What asks somebody by this right before anybody voted. Of an order only the first are asked then."""
-    alone: Approval = (say.person.pk, say.groups)
-    at_once = {under for under in _asking(say.groups, asked) if _is_asked(asked[under], [], alone)}
+    at_once = {
+        under
+        for under in _asking(say.groups, asked)
+        if _is_asked(asked[under], [], say.approval(ties.bonds_by(asked[under].requirement, ())))
+    }
     return _Reach(say, ties.accounts.of(*say.keys), frozenset(at_once), _scope(say, piles))
 
 
@@ -367,7 +370,8 @@ def _asks_by(
     """
     if not reach.covers(row) or (row.principal and _names_one_of(row.principal, reach.say, ties)):
         return False
-    bonds = ties.bonds(row.action, row.amount, row.currency)
+    ask = asked.get(row.under)
+    bonds = ties.bonds(ask and ask.requirement, row.action, row.amount, row.currency)
     barred = barred_by(row.owners, row.editors, bonds)
     if not barred.isdisjoint(reach.say.keys):
         return False
@@ -379,7 +383,6 @@ def _asks_by(
     approvals, mine = counted(matter, ballots), reach.say.approval(bonds)
     case = (row.under, tuple(approvals), mine)
     if case not in known:
-        ask = asked.get(row.under)
         known[case] = ask is not None and _is_asked(ask, approvals, mine)
     return known[case]
 

@@ -8,7 +8,9 @@ filled. Alternatives make several ways of meeting a requirement; each is looked 
 what people are shown.
 
 Some people count once together: accounts of one person, a delegate and who they stand in for. Of them one is seated,
-who approved first; the others fill nothing as long as that one sits.
+who approved first; the others fill nothing as long as that one sits. So it is with people of the same manager, where a
+requirement wants `distinct_managers`; there whose manager is not on record sits beside nobody, and fills a seat only
+where there is no other.
 
 In an order, an approval counts for the seats that were open when it was given: who comes last has seen that the others
 agreed. Approvals are therefore looked at in the order in which they were given.
@@ -23,23 +25,39 @@ nothing is approved on less than was asked for; it can be rejected, and it expir
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import islice, product
-from math import inf, prod
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from math import inf
 from typing import Any
 
+from reviews.ways import (
+    ALSO,
+    HEARD,
+    Place,
+    Requirement,
+    Way,
+    are_weighings,
+    count_told,
+    instead_of,
+    is_number,
+    number_of_ways,
+    seat_told,
+    ways,
+    weighings_of,
+)
 from zehrava.policy.requirements import orders_contradict
+from zehrava.policy.weighing import MOST_WAYS, Weighing
 
-Requirement = Mapping[str, Any]
-# Who approved, as their key and their groups, and the keys of those who count once together with them.
-Approval = tuple[int, Collection[str]] | tuple[int, Collection[str], Collection[int]]
+# Who approved, as their key and their groups, the keys of those who count once together with them, and of their
+# managers: nobody where these are not on record, or were not asked for.
+Approval = (
+    tuple[int, Collection[str]]
+    | tuple[int, Collection[str], Collection[int]]
+    | tuple[int, Collection[str], Collection[int], Collection[int]]
+)
 # Earliest first.
 Approvals = Sequence[Approval]
-# What `reviews.asked` adds to what policy wrote: groups that may fill any seat, and groups that may fill none any more.
-ALSO, HEARD = "also", "heard"
-# Beyond this nobody reads a requirement either: a policy has one choice, and few are ever joined.
-MOST_WAYS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +66,7 @@ class Seat:
 
     `filled_by` is the key of the person who gave it, or None. `after` are the groups that are asked before this one
     and still lack somebody. `instead` is what would do as well, in words: `2 of finance`, and `others` its groups.
+    `weight` is what whoever sits there weighs, where weights are what is asked for.
     """
 
     group: str
@@ -56,6 +75,7 @@ class Seat:
     instead: str = ""
     others: tuple[str, ...] = ()
     also: tuple[str, ...] = ()
+    weight: int | None = None
 
     @property
     def is_open(self) -> bool:
@@ -64,11 +84,21 @@ class Seat:
 
 
 @dataclass(frozen=True, slots=True)
+class Weighed:
+    """How much of a weight is given, and what would do `instead` of the seats that are shown as empty, in words."""
+
+    weighing: Weighing
+    given: int
+    instead: str
+
+
+@dataclass(frozen=True, slots=True)
 class Standing:
     """Where a requirement stands, by the way that is nearest to being met: its seats in the requirement's order."""
 
     seats: tuple[Seat, ...]
     beyond: tuple[str, ...] = ()
+    weighed: tuple[Weighed, ...] = ()
 
     @property
     def met(self) -> bool:
@@ -96,9 +126,11 @@ def standing(requirement: Requirement | None, approvals: Approvals) -> Standing:
 
     Whoever approved earlier is seated first and keeps a seat, though perhaps another one, when later ones come.
     """
-    ways = _looked_at(_readable(requirement), approvals)
-    _, seats = min(ways, key=lambda each: (_empty(each[1]), -_filled(each[1])), default=((), ()))
-    return Standing(seats, cannot_see_to(requirement))
+    need = _readable(requirement)
+    looked = _looked_at(need, _voters(need, approvals))
+    way, seats = min(looked, key=lambda each: _how_far(need, *each), default=((), ()))
+    weighed = _weighed(need, way, seats)
+    return Standing(_told_instead(way, seats, weighed), cannot_see_to(requirement), tuple(weighed.values()))
 
 
 def brings_forward(requirement: Requirement | None, approvals: Approvals, one: Approval) -> bool:
@@ -110,15 +142,20 @@ def brings_forward(requirement: Requirement | None, approvals: Approvals, one: A
     `entitlement.vote_again`.
     """
     need = _readable(requirement)
-    again = [*(each for each in approvals if each[0] != one[0]), one]
-    ways = _looked_at(need, approvals)
-    if any(all(seat.filled_by is not None for seat in seats) for _, seats in ways):
-        comes_new = not any(_count_once(each, one) for each in approvals)
-        return any(place.admits(one[1]) for way, _ in ways for place in way) and comes_new
+    *voters, voter = _voters(need, [*approvals, one])
+    return _brings_forward(need, voters, voter)
+
+
+def _brings_forward(need: Requirement, voters: _Voters, one: _Voter) -> bool:
+    again = [*(each for each in voters if each.key != one.key), one]
+    looked = _looked_at(need, voters)
+    if any(all(seat.filled_by is not None for seat in seats) for _, seats in looked):
+        comes_new = not any(_count_once(each, one) for each in voters)
+        return comes_new and any(_may_sit(one, way) and place.admits(one.groups) for way, _ in looked for place in way)
     orders = _orders(need)
     return any(
-        _filled(_seated(way, orders, again)) > _filled(seats) and not _is_pointless(way, seats, ways)
-        for way, seats in ways
+        _filled(_seated(way, orders, again)) > _filled(seats) and not _is_pointless(way, seats, looked)
+        for way, seats in looked
     )
 
 
@@ -128,22 +165,88 @@ def can_be_met(requirement: Requirement | None, people: Approvals, *, given: App
     Whatever else the requirement asks for.
     """
     need = _readable(requirement)
-    could = _enough_of(people, max((len(way) for way in _ways(need)), default=0))
-    return any(_would_meet(need, given, chosen) for chosen in islice(_apart(could), MOST_WAYS))
+    voters, sitting = _voters(need, people), _voters(need, given)
+    could = _enough_of(_twins_joined(voters, sitting), max((len(way) for way in ways(need)), default=0))
+    return any(_would_meet(need, sitting, chosen) for chosen in islice(_apart(could), MOST_WAYS))
 
 
-def _would_meet(need: Requirement, given: Approvals, could: Approvals) -> bool:
+def _would_meet(need: Requirement, given: _Voters, could: _Voters) -> bool:
     if not need.get("in_order"):
-        return any(not _empty(_seated(way, (), [*given, *could])) for way in _ways(need))
+        return any(not _empty(_seated(way, (), [*given, *could])) for way in ways(need))
     # Who could sit in one place only goes first.
-    approvals, left = [*given], sorted(could, key=lambda each: len(each[1]))
-    while one := next((each for each in left if brings_forward(need, approvals, each)), None):
-        approvals.append(one)
+    voters, left = [*given], sorted(could, key=lambda each: len(each.groups))
+    while one := next((each for each in left if _brings_forward(need, voters, each)), None):
+        voters.append(one)
         left.remove(one)
-    return any(not _empty(seats) for _, seats in _looked_at(need, approvals))
+    return any(not _empty(seats) for _, seats in _looked_at(need, voters))
 
 
-def _enough_of(people: Approvals, most: int) -> Approvals:
+# --- who counts once -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Voter:
+    """Whoever approved or could; `managers` is None where it does not matter who manages whom."""
+
+    key: int
+    groups: Collection[str]
+    once: Collection[int] = ()
+    managers: frozenset[int] | None = None
+
+
+_Voters = Sequence[_Voter]
+
+
+def _voters(need: Requirement, approvals: Approvals) -> list[_Voter]:
+    """These approvals, with the managers where the requirement asks; of who has none on record, nobody's."""
+    if not wants_distinct_managers(need):
+        return [_Voter(*each[:3]) for each in approvals]
+    return [_Voter(each[0], each[1], _at(each, 2), frozenset(_at(each, 3))) for each in approvals]
+
+
+def _at(approval: Approval, place: int) -> Collection[int]:
+    return approval[place] if len(approval) > place else ()  # type: ignore[return-value, misc]
+
+
+def _may_sit(one: _Voter, way: Way) -> bool:
+    """Whether they may sit beside others: nobody may of whom it is not known whether they have the same manager."""
+    return one.managers is None or bool(one.managers) or len(way) == 1
+
+
+def _count_once(one: _Voter, other: _Voter) -> bool:
+    if one.key == other.key or one.key in other.once or other.key in one.once:
+        return True
+    return bool(one.managers and other.managers and not one.managers.isdisjoint(other.managers))
+
+
+def _twins_joined(people: _Voters, given: _Voters) -> list[_Voter]:
+    """The same people, where those who count once with just the same ones are one, who could sit wherever any of them
+    could: whichever of them sits, none of the others does."""
+    if not any(_is_tied(one) for one in people):
+        return list(people)
+    everybody = [*people, *given]
+    twins: dict[frozenset[int], list[_Voter]] = {}
+    for one in people:
+        clashing = frozenset(place for place, other in enumerate(everybody) if _count_once(one, other))
+        twins.setdefault(clashing, []).append(one)
+    return [_as_one(each) if len(each) > 1 else each[0] for each in twins.values()]
+
+
+def _as_one(twins: _Voters) -> _Voter:
+    managers = [one.managers for one in twins if one.managers is not None]
+    return _Voter(
+        twins[0].key,
+        frozenset(group for one in twins for group in one.groups),
+        frozenset(key for one in twins for key in (one.key, *one.once)) - {twins[0].key},
+        frozenset().union(*managers) if managers else None,
+    )
+
+
+def _is_tied(one: _Voter) -> bool:
+    return bool(one.once or one.managers)
+
+
+def _enough_of(people: _Voters, most: int) -> _Voters:
     """So many of each kind: more people who are in the same groups than there are seats change nothing.
 
     Who counts once together with somebody is like nobody else.
@@ -151,14 +254,14 @@ def _enough_of(people: Approvals, most: int) -> Approvals:
     alike: Counter[frozenset[str]] = Counter()
     chosen = []
     for person in people:
-        kind = frozenset(person[1])
-        if alike[kind] < most or _once(person):
-            alike[kind] += not _once(person)
+        kind = frozenset(person.groups)
+        if alike[kind] < most or _is_tied(person):
+            alike[kind] += not _is_tied(person)
             chosen.append(person)
     return chosen
 
 
-def _apart(people: Approvals) -> Iterator[Approvals]:
+def _apart(people: _Voters) -> Iterator[_Voters]:
     """Each choice of these people in which nobody counts once together with somebody else; many contain others."""
     for place, one in enumerate(people):
         clashing = [other for other in people[place + 1 :] if _count_once(one, other)]
@@ -169,12 +272,12 @@ def _apart(people: Approvals) -> Iterator[Approvals]:
     yield people
 
 
-def _once(approval: Approval) -> Collection[int]:
-    return approval[2] if len(approval) > 2 else ()
+# --- whom it asks, and what in words ---------------------------------------------------------------------------------
 
 
-def _count_once(one: Approval, other: Approval) -> bool:
-    return one[0] == other[0] or one[0] in _once(other) or other[0] in _once(one)
+def wants_distinct_managers(requirement: Requirement | None) -> bool:
+    """Whether everybody who fills a seat has to have another manager."""
+    return bool((requirement or {}).get("distinct_managers"))
 
 
 def rejections_needed(requirement: Requirement | None) -> int:
@@ -196,20 +299,25 @@ def groups_seated(requirement: Requirement | None) -> tuple[str, ...]:
     need = requirement or {}
     # Also of what cannot be counted, as far as it can be read: somebody has to be able to reject it.
     lists = [need.get("all_of"), *(need["any_of"] if isinstance(need.get("any_of"), list) else ())]
-    seats = [seat for each in lists if isinstance(each, list) for seat in each if _is_seat(seat)]
-    return tuple(dict.fromkeys([*(seat["group"] for seat in seats), *_added(need, ALSO)]))
+    seats = [seat["group"] for each in lists if isinstance(each, list) for seat in each if _is_seat(seat)]
+    weighed = [group for weighing in weighings_of(need) for group, _ in weighing.of]
+    return tuple(dict.fromkeys([*seats, *weighed, *_added(need, ALSO)]))
 
 
 def told(requirement: Requirement | None) -> str:
     """What a requirement asks for: `2 of finance, then 1 of security, and either 1 of legal or 2 of managers`."""
     need = _readable(requirement)
     counts = {part["group"]: part.get("count", 1) for part in need.get("all_of", ())}
-    parts = [", then ".join(_count(group, counts.pop(group)) for group, _ in order) for order in _told_orders(need)]
-    parts += [_count(group, count) for group, count in counts.items()]
-    parts += ["either " + " or ".join(_seat_told(seat) for seat in choice) for choice in need.get("any_of") or ()]
+    parts = [", then ".join(count_told(group, counts.pop(group)) for group, _ in order) for order in _told_orders(need)]
+    parts += [count_told(group, count) for group, count in counts.items()]
+    parts += ["either " + " or ".join(seat_told(seat) for seat in choice) for choice in need.get("any_of") or ()]
+    parts += [str(weighing) for weighing in weighings_of(need)]
+    joint = ", and " if any(word in part for part in parts for word in (", ", " or ", " and ")) else " and "
     if need.get("step_up") and parts:
         parts[-1] += ", each with a second factor"
-    joint = ", and " if any(", " in part or " or " in part for part in parts) else " and "
+        joint = ", and "
+    if need.get("distinct_managers") and parts:
+        parts[-1] += ", all with different managers"
     stand_in = f"; {' and '.join(need[ALSO])} may stand in" if need.get(ALSO) else ""
     return joint.join(parts) + stand_in
 
@@ -230,115 +338,89 @@ def cannot_see_to(requirement: Requirement | None) -> tuple[str, ...]:
 # --- filling seats ---------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """A seat of one way: of all_of, or of one alternative of a `choice`, and then what would do `instead`."""
-
-    group: str
-    choice: int | None = None
-    instead: str = ""
-    others: tuple[str, ...] = ()
-    also: tuple[str, ...] = ()
-
-    @property
-    def in_order(self) -> bool:
-        """Whether an order may hold it back: those are about all_of."""
-        return self.choice is None
-
-    def admits(self, groups: Collection[str]) -> bool:
-        """Whether somebody of these groups may sit there."""
-        return self.group in groups or any(group in groups for group in self.also)
-
-
 _Order = list[tuple[str, int]]
+_Looked = list[tuple[Way, tuple[Seat, ...]]]
 
 
-def _ways(need: Requirement) -> Iterable[tuple[_Place, ...]]:
-    """Every set of seats that would do: those of `all_of` with one of each alternative."""
-    also = need.get(ALSO, ())
-    always = tuple(
-        _Place(part["group"], also=also) for part in need.get("all_of", ()) for _ in range(part.get("count", 1))
-    )
-    choices = need.get("any_of") or ()
-    for chosen in product(*choices):
-        more = [
-            place
-            for number, (seat, choice) in enumerate(zip(chosen, choices, strict=True))
-            for place in _places(seat, number, [other for other in choice if other is not seat], also)
-        ]
-        if always or more:
-            yield (*always, *more)
-
-
-def _places(
-    seat: Mapping[str, Any], choice: int, others: Sequence[Mapping[str, Any]], also: tuple[str, ...]
-) -> list[_Place]:
-    """The seats of one alternative."""
-    instead = " or ".join(_seat_told(other) for other in others)
-    groups = tuple(other["group"] for other in others)
-    return [_Place(seat["group"], choice, instead, groups, also)] * seat.get("count", 1)
-
-
-_Looked = list[tuple[tuple[_Place, ...], tuple[Seat, ...]]]
-
-
-def _looked_at(need: Requirement, approvals: Approvals) -> _Looked:
-    """Each way with its seats as these approvals fill them."""
+def _looked_at(need: Requirement, voters: _Voters) -> _Looked:
+    """Each way with its seats as these people fill them."""
     orders = _orders(need)
-    return [(way, _seated(way, orders, approvals)) for way in _ways(need)]
+    return [(way, _seated(way, orders, voters)) for way in ways(need)]
 
 
-def _is_pointless(way: tuple[_Place, ...], seats: Sequence[Seat], ways: _Looked) -> bool:
+def _how_far(need: Requirement, way: Way, seats: Sequence[Seat]) -> tuple[int, ...]:
+    """What is lacking of a way, to compare it with others by: what is weighed by its weight, however many give it."""
+    counted = sum(seat.filled_by is None for seat in seats if seat.weight is None)
+    lacking = sum(each.weighing.at_least - each.given for each in _weighed(need, way, seats).values())
+    return counted, lacking, _empty(seats), -_filled(seats)
+
+
+def _weighed(need: Requirement, way: Way, seats: Sequence[Seat]) -> dict[int | None, Weighed]:
+    """How much of each weight is given by this way, and what would do instead of what is empty there; by choice."""
+    found: dict[int | None, Weighed] = {}
+    for choice, weighing in enumerate(weighings_of(need), len(need.get("any_of") or ())):
+        own = [seat for place, seat in zip(way, seats, strict=True) if place.choice == choice]
+        given = sum(seat.weight or 0 for seat in own if seat.filled_by is not None)
+        given = min(given, weighing.at_least)
+        empty = Counter(seat.group for seat in own if seat.filled_by is None)
+        found[choice] = Weighed(weighing, given, instead_of(empty, weighing, weighing.at_least - given))
+    return found
+
+
+def _told_instead(way: Way, seats: tuple[Seat, ...], weighed: Mapping[int | None, Weighed]) -> tuple[Seat, ...]:
+    return tuple(
+        replace(seat, instead=weighed[place.choice].instead) if place.choice in weighed else seat
+        for place, seat in zip(way, seats, strict=True)
+    )
+
+
+def _is_pointless(way: Way, seats: Sequence[Seat], looked: _Looked) -> bool:
     """Whether another alternative of a choice is given already, at no cost to all the rest."""
     empty = [place.choice for place, seat in zip(way, seats, strict=True) if seat.filled_by is None]
     lacking = Counter(choice for choice in empty if choice is not None)
     return any(
         _empty(others) <= _empty(seats) - number
         for choice, number in lacking.items()
-        for other, others in ways
+        for other, others in looked
         if other != way and _without(other, choice) == _without(way, choice)
     )
 
 
-def _without(way: tuple[_Place, ...], choice: int | None) -> list[_Place]:
+def _without(way: tuple[Place, ...], choice: int | None) -> list[Place]:
     return [place for place in way if place.choice != choice]
-
-
-def _number_of_ways(need: Requirement) -> int:
-    return prod(len(choice) for choice in need.get("any_of") or ())
 
 
 def _orders(need: Requirement) -> list[_Order]:
     return [[(part["group"], part.get("count", 1)) for part in order] for order in need.get("in_order") or ()]
 
 
-def _seated(way: Sequence[_Place], orders: Sequence[_Order], approvals: Approvals) -> tuple[Seat, ...]:
+def _seated(way: Way, orders: Sequence[_Order], voters: _Voters) -> tuple[Seat, ...]:
     taken: list[int | None] = [None] * len(way)
     # What an order waits for is filled first: whoever could sit there and elsewhere holds nothing up.
     first = sorted(range(len(way)), key=lambda number: _depth(way[number], orders))
     open_to: list[list[int]] = []
-    sitting: list[Approval] = []
+    sitting: list[_Voter] = []
     seen: set[int] = set()
-    for person, approval in enumerate(approvals):
-        key, groups = approval[0], approval[1]
-        may_sit = key not in seen and not any(_count_once(one, approval) for one in sitting)
+    for person, one in enumerate(voters):
+        may_sit = one.key not in seen and _may_sit(one, way) and not any(_count_once(each, one) for each in sitting)
         open_to.append(
-            [n for n in first if way[n].admits(groups) and not _held_back(way[n], way, orders, taken)]
+            [n for n in first if way[n].admits(one.groups) and not _held_back(way[n], way, orders, taken)]
             if may_sit
             else []
         )
-        seen.add(key)
+        seen.add(one.key)
         held = {n for n in range(len(way)) if _has_opened(way[n], way, orders, taken)}
         if _seat(person, open_to, taken, set(), held):
-            sitting.append(approval)
+            sitting.append(one)
     return tuple(
         Seat(
             place.group,
-            None if sits is None else approvals[sits][0],
+            None if sits is None else voters[sits].key,
             _held_back(place, way, orders, taken) if sits is None else (),
             place.instead,
             place.others,
             place.also,
+            place.weight,
         )
         for place, sits in zip(way, taken, strict=True)
     )
@@ -363,14 +445,14 @@ def _seat(
     return False
 
 
-def _depth(place: _Place, orders: Sequence[_Order]) -> float:
+def _depth(place: Place, orders: Sequence[_Order]) -> float:
     """How early in an order a seat stands; what stands in none comes last."""
     places = [index for order in orders for index, (group, _) in enumerate(order) if group == place.group]
     return min(places, default=inf) if place.in_order else inf
 
 
 def _held_back(
-    place: _Place, way: Sequence[_Place], orders: Sequence[_Order], taken: Sequence[int | None]
+    place: Place, way: Sequence[Place], orders: Sequence[_Order], taken: Sequence[int | None]
 ) -> tuple[str, ...]:
     """The groups that are asked before this seat's and still lack somebody."""
     if not place.in_order:
@@ -382,7 +464,7 @@ def _held_back(
     return tuple(dict.fromkeys(lacking))
 
 
-def _has_opened(place: _Place, way: Sequence[_Place], orders: Sequence[_Order], taken: Sequence[int | None]) -> bool:
+def _has_opened(place: Place, way: Sequence[Place], orders: Sequence[_Order], taken: Sequence[int | None]) -> bool:
     """Whether somebody agreed because this seat was filled: who sits there then stays there."""
     later = (group for order in orders for group, _ in _after(place.group, order))
     return place.in_order and any(_filled_of(group, way, taken) for group in later)
@@ -398,7 +480,7 @@ def _after(group: str, order: _Order) -> _Order:
     return order[groups.index(group) + 1 :] if group in groups else []
 
 
-def _filled_of(group: str, way: Sequence[_Place], taken: Sequence[int | None]) -> int:
+def _filled_of(group: str, way: Sequence[Place], taken: Sequence[int | None]) -> int:
     return sum(
         place.in_order and place.group == group and sits is not None for place, sits in zip(way, taken, strict=True)
     )
@@ -432,7 +514,7 @@ def _seen_to(key: str, value: Any, need: Requirement) -> bool:
     if key == "all_of":
         return _are_seats(value)
     if key == "any_of":
-        return _are_lists(value) and _number_of_ways(need) <= MOST_WAYS
+        return _are_lists(value) and number_of_ways(need) <= MOST_WAYS
     if key == "in_order":
         counts = {part["group"]: part.get("count", 1) for part in need.get("all_of") or () if _is_seat(part)}
         return (
@@ -440,13 +522,16 @@ def _seen_to(key: str, value: Any, need: Requirement) -> bool:
             and all(seat.get("count", 1) <= counts.get(seat["group"], 0) for order in value for seat in order)
             and not orders_contradict([[seat["group"] for seat in order] for order in value])
         )
+    if key == "weigh":
+        return are_weighings(value) and number_of_ways(need) <= MOST_WAYS
+    if key == "distinct_managers":
+        return value is True
     if key == "step_up":
         # Seen to where votes are taken, see `reviews.stepping_up`.
         return value is True
     if key in (ALSO, HEARD):
         return _is_added(value)
-    # An exact int: True is equal to 1, and says something else.
-    return key == "rejections" and type(value) is int and value >= 1
+    return key == "rejections" and is_number(value)
 
 
 def _are_lists(value: Any) -> bool:
@@ -470,8 +555,7 @@ def _added(requirement: Requirement | None, key: str) -> tuple[str, ...]:
 def _is_seat(value: Any) -> bool:
     if not isinstance(value, dict) or value.keys() - {"group", "count"} or not isinstance(value.get("group"), str):
         return False
-    count = value.get("count", 1)
-    return type(count) is int and count >= 1
+    return is_number(value.get("count", 1))
 
 
 def _told_orders(need: Requirement) -> list[_Order]:
@@ -486,18 +570,12 @@ def _told_orders(need: Requirement) -> list[_Order]:
     return told_orders
 
 
-def _seat_told(seat: Mapping[str, Any]) -> str:
-    return _count(seat["group"], seat.get("count", 1))
-
-
-def _count(group: str, count: int) -> str:
-    return f"{count} of {group}"
-
-
 _WORDS: dict[str, Callable[[Any], str]] = {
     "all_of": lambda value: "seats that cannot be read",
     "any_of": lambda value: "alternatives that cannot be read, or too many of them",
     "in_order": lambda value: "an order that does not fit its seats, or orders that wait for each other",
+    "weigh": lambda value: "weights that cannot be read, or too many sets of people that would do",
+    "distinct_managers": lambda value: "different managers, in words that cannot be read",
     "step_up": lambda value: "a second factor that cannot be read",
     "rejections": lambda value: f"{value} rejections before it ends",
 }

@@ -10,6 +10,7 @@ from intents.models import Intent
 from intents.representation import instant
 from reviews.asked import asked_of
 from reviews.entitlement import standing_of, votes_of, who_may_decide
+from reviews.left_out import given_in_vain, left_out, sentences
 from reviews.models import Decision
 from reviews.quorum import Standing, groups_seated, standing
 from reviews.ties import Ties
@@ -35,25 +36,31 @@ def untouched(intent: Intent) -> dict[str, Any]:
     return _stands(standing(asked_of(intent), ()))
 
 
-def people_for(intent: Intent) -> dict[str, list[str]]:
-    """The names of those who can still decide on it, by group; of a delegate also for whom: `dora for rita`.
+def people_for(intent: Intent) -> dict[str, Any]:
+    """`could`: the names of those who can still decide on it, by group; of a delegate also for whom: `dora for rita`.
 
-    Those who may only reject by now are left out.
+    Without those who may only reject by now. `left_out` says of whom it is their manager that keeps them from it, where
+    there are any.
     """
+    votes, ties = votes_of([intent]).get(intent.pk, []), Ties()
+    eligible = who_may_decide(intent, votes, ties)
+    without = left_out(intent, votes, eligible, ties)
     found: dict[str, list[str]] = {group: [] for group in groups_seated(asked_of(intent))}
-    for one in who_may_decide(intent, votes_of([intent]).get(intent.pk, [])):
-        for group in found.keys() & set(one.groups):
+    for one in eligible:
+        for group in found.keys() & set(one.groups) if one not in {each.one for each in without} else ():
             found[group].append(one.told)
-    return found
+    told = [*given_in_vain(intent, votes, ties), *sentences(without)]
+    return {"could": found, **({"left_out": told} if told else {})}
 
 
 def _stands(stood: Standing) -> dict[str, Any]:
     """How many seats are filled, and which are not.
 
-    Of these `after` whom they are asked, what would do `instead`, and who may fill them `also`.
+    Of these `after` whom they are asked, what would do `instead`, who may fill them `also`, and the `weight` of each.
+    Where weights are asked for, `weighed` says how much of each is given.
     """
-    lacking: dict[tuple[str, tuple[str, ...], str, tuple[str, ...]], int] = Counter(
-        (seat.group, seat.after, seat.instead, seat.also) for seat in stood.seats if seat.filled_by is None
+    lacking = Counter(
+        (seat.group, seat.after, seat.instead, seat.also, seat.weight) for seat in stood.seats if seat.filled_by is None
     )
     missing = [
         {
@@ -62,10 +69,12 @@ def _stands(stood: Standing) -> dict[str, Any]:
             **({"after": list(after)} if after else {}),
             **({"instead": instead} if instead else {}),
             **({"also": list(also)} if also else {}),
+            **({"weight": weight} if weight else {}),
         }
-        for (group, after, instead, also), count in lacking.items()
+        for (group, after, instead, also, weight), count in lacking.items()
     ]
-    return {"received": stood.given, "missing": missing}
+    weighed = [{"received": each.given, "at_least": each.weighing.at_least} for each in stood.weighed]
+    return {"received": stood.given, "missing": missing, **({"weighed": weighed} if weighed else {})}
 
 
 def represent(decision: Decision) -> dict[str, Any]:

@@ -1,13 +1,14 @@
-"""What ties accounts to each other: those of one person, and the delegations that are in force.
+"""What ties accounts to each other: those of one person, the delegations that are in force, and the same manager.
 
-Read once for all that a page, a run or a decision asks; each half is one query, made when it is first needed. A
+Read once for all that a page, a run or a decision asks; each part is one query, made when it is first needed. Who
+manages whom is needed only where a requirement wants approvals of different managers. A
 delegation is in force from its beginning to its end by the database's clock, until it is revoked, while both people are
 active. It gives an administrator nothing: who gives out seats does not sit on one, not even on another's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
@@ -20,7 +21,11 @@ from django.http import HttpRequest
 from intents import one_person
 from intents.models import Intent
 from intents.one_person import Accounts
+from reviews import managers
+from reviews.managers import Managers
 from reviews.models import Decision, Delegation
+from reviews.quorum import Approval, wants_distinct_managers
+from reviews.ways import Requirement
 
 ADMINISTRATORS = "administrators"
 
@@ -47,6 +52,10 @@ class Ties:
     def delegations(self) -> tuple[Delegation, ...]:
         return tuple(in_force())
 
+    @cached_property
+    def managers(self) -> Managers:
+        return managers.managers(self.accounts)
+
     def given_to(self, person: User) -> tuple[Delegation, ...]:
         """By which this person may decide for others."""
         return tuple(each for each in self.delegations if each.delegate_id == person.pk)
@@ -65,21 +74,36 @@ class Ties:
         """Whether this person said to be out of office now."""
         return any(each.away and each.delegator_id == person.pk for each in self.delegations)
 
-    def bonds(self, action: str, amount: Decimal | None, currency: str | None) -> Bonds:
-        """The ties that matter where an intent of this action and value is decided."""
+    def bonds(
+        self, requirement: Requirement | None, action: str, amount: Decimal | None, currency: str | None
+    ) -> Bonds:
+        """The ties that matter where an intent of this action and value is decided under this requirement."""
         covering = tuple(each for each in self.delegations if each.covers(action, amount, currency))
-        return Bonds(self.accounts, covering)
+        return self.bonds_by(requirement, covering)
+
+    def bonds_by(self, requirement: Requirement | None, covering: tuple[Delegation, ...]) -> Bonds:
+        """The ties that matter under this requirement where these delegations do."""
+        return Bonds(self.accounts, covering, self.managers if wants_distinct_managers(requirement) else None)
 
     def bonds_of(self, intent: Intent) -> Bonds:
-        return self.bonds(intent.action, intent.value_amount, intent.value_currency)
+        return self.bonds(intent.requirement, intent.action, intent.value_amount, intent.value_currency)
 
 
 @dataclass(frozen=True, slots=True)
 class Bonds:
-    """The ties that matter for one intent: `covering` are the delegations in force within whose scope it is."""
+    """The ties that matter for one intent: `covering` are the delegations in force within whose scope it is.
+
+    `managers` is None where it does not matter who manages whom.
+    """
 
     accounts: Accounts
     covering: tuple[Delegation, ...]
+    managers: Managers | None = None
+
+    def approval(self, groups: Collection[str], by: int, *others: int) -> Approval:
+        """The approval of somebody, as whose delegate it is among `others`, for these groups: as it is counted."""
+        together = self.once_with(by, *others) - {by}
+        return (by, groups, together, frozenset() if self.managers is None else self.managers.of(by, *others))
 
     def once_with(self, *keys: int) -> frozenset[int]:
         """Everybody who counts once together with these: their other accounts, their delegates and their delegators."""
@@ -105,12 +129,17 @@ def ties_of(request: HttpRequest) -> Ties:
     return known
 
 
-def hold_still(person: User, votes: Iterable[Decision]) -> None:
-    """Let nobody revoke what this person may decide by, or what gave these votes, while this transaction lasts.
+def hold_still(intent: Intent, person: User, votes: Collection[Decision]) -> None:
+    """Let nobody revoke what this person may decide by, or what gave these votes, while this transaction lasts; nor
+    change who manages any of them, where that is counted.
 
-    Called before anything of it is read: then a revocation comes wholly before a decision or wholly after it.
+    Called before anything of it is read: then a change comes wholly before a decision or wholly after it.
     """
     used = {vote.delegation_id for vote in votes if vote.delegation_id is not None}
     rows = Delegation.objects.filter(Q(delegate=person) | Q(pk__in=used), revoked_at=None)
     # All in one order, so that two decisions wait for each other and never in a circle.
-    list(rows.select_for_update().order_by("pk").values_list("pk", flat=True))
+    held = list(rows.select_for_update().order_by("pk").values_list("delegator_id", flat=True))
+    if wants_distinct_managers(intent.requirement):
+        voters = {key for vote in votes for key in (vote.reviewer_id, vote.delegator_id) if key is not None}
+        lines = managers.lines_of({person.pk, *voters, *held}, one_person.accounts())
+        list(lines.select_for_update().order_by("pk").values_list("pk", flat=True))

@@ -41,6 +41,7 @@ from reviews.models import Decision
 from reviews.queue import ABOUT, OWNERS, Under, ballots_of, overview, pending
 from reviews.quorum import can_be_met, groups_of
 from reviews.ties import Bonds, Ties
+from reviews.ways import Requirement
 
 logger = logging.getLogger(__name__)
 
@@ -155,6 +156,10 @@ class _Look:
         self.ties.read_groups(self.people)
         self._known: dict[_Case, bool] = {}
 
+    def requirement(self, under: Under) -> Requirement | None:
+        ask = self.asked.get(under)
+        return None if ask is None else ask.requirement
+
     def seems_met(self, case: _Case, bonds: Bonds) -> bool:
         if case not in self._known:
             ask = self.asked.get(case.under)
@@ -194,7 +199,7 @@ def _by_kind(rows: QuerySet[Intent], look: _Look) -> Iterator[str]:
     columns = (*Under._fields, *OWNERS, "unmeetable", *(ABOUT if scoped else ()))
     for kind in rows.values_list(*columns).distinct():
         under, owners, unmeetable, about = Under(*kind[:3]), frozenset(kind[3:6]) - {None}, kind[6], kind[7:]
-        bonds = look.ties.bonds(*(about or ("", None, None)))
+        bonds = look.ties.bonds(look.requirement(under), *(about or ("", None, None)))
         case = _Case(under, barred_by(owners, (), bonds), frozenset(), tuple(by.pk for by in bonds.covering))
         if look.seems_met(case, bonds) == unmeetable:
             those = dict(zip(columns, kind, strict=True))
@@ -208,7 +213,7 @@ def _one_by_one(rows: QuerySet[Intent], look: _Look) -> Iterator[str]:
     for each in found:
         under, owners, unmeetable, about = Under(*each[:3]), frozenset(each[3:6]) - {None}, each[6], each[7:10]
         pk, digest, principal, editors = each[10:]
-        bonds = look.ties.bonds(*about)
+        bonds = look.ties.bonds(look.requirement(under), *about)
         barred = barred_by(owners, editors, bonds)
         matter, votes = Matter(digest, under.requirement_digest, barred, bonds), ballots.get(pk, [])
         voted = frozenset(vote.reviewer for vote in votes if about_this(vote, matter))

@@ -19,6 +19,7 @@ from intents.models import Agent, Intent
 from intents.propose import propose
 from reviews import circumstances
 from reviews.delegation import delegate
+from reviews.managers import set_manager
 from reviews.models import Delegation, StandingApproval
 from reviews.queue import waiting_for
 from reviews.second_factor import Factor
@@ -64,6 +65,13 @@ def make_delegation(delegator: User, to: User, **members: Any) -> Delegation:
     """A delegation in force, for a day."""
     members = {"until": clock.now() + timedelta(days=1), "reason": "arranged", **members}
     return delegate(delegator, to=to, **members)
+
+
+def manage(manager: User, *people: User) -> None:
+    """Write down that these people have this manager."""
+    by = make_user()
+    for person in people:
+        set_manager(person, manager=manager, by=by)
 
 
 def end(delegation: Delegation) -> None:

@@ -154,6 +154,7 @@ def seed() -> list[Sight]:
         *_emergencies(people, keys),
         *_delegations(people),
         *_masked(people, keys),
+        *_weighed(people, keys),
         *_policy_pages(people),
         *_other_pages(),
     ]
@@ -428,6 +429,32 @@ def _masked(people: dict[str, User], keys: dict[str, str]) -> list[Sight]:
         Sight("masked", "ravi", f"/admin/intents/intent/{masked.pk}/change/"),
         Sight("masked-decided", "ravi", f"/admin/intents/intent/{first.pk}/change/"),
         Sight("revealed", "ravi", f"/admin/intents/intent/{revealed.pk}/change/"),
+    ]
+
+
+def _weighed(people: dict[str, User], keys: dict[str, str]) -> list[Sight]:
+    """Approvals that weigh, of different managers: one is given, two are left out, and a table in words."""
+    from intents.models import Policy
+    from reviews.decisions import decide
+    from tests.factories import load_policy, make_intent, make_user, manage
+
+    rita, ravi, sara = people["rita"], people["ravi"], people["sara"]
+    manage(make_user("mara"), rita, ravi)
+    manage(make_user("milo"), sara)
+    make_user("frida", "finance", "reviewers")
+    weigh = "weigh: {at_least: 3, of: [{group: security, weight: 2}, {group: finance, weight: 1}]}"
+    load_policy(
+        "name: payouts\nmatch: {actions: ['payout.*']}\nrules:\n  - id: ladder\n    effect: require_approval\n"
+        "    approval:\n      distinct_managers: true\n      table:\n        rows:\n"
+        f"          - {{records_up_to: 500, {weigh}}}\n"
+        f"          - {{{weigh.replace('at_least: 3', 'at_least: 5')}, all_of: [{{group: comms}}]}}\n"
+    )
+    intent = make_intent(keys["ops"], action="payout.batch", payload={"batch": "2026-11", "lines": 312}, records=312)
+    decide(intent.pk, by=ravi, vote="approve", digest=intent.digest)
+    return [
+        Sight("weighed", "rita", f"/admin/intents/intent/{intent.pk}/change/"),
+        Sight("weighed-open", "sara", f"/admin/intents/intent/{intent.pk}/change/"),
+        Sight("weighed-policy", "paul", f"/admin/intents/policy/{Policy.objects.get(name='payouts').pk}/change/"),
     ]
 
 

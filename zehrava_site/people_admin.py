@@ -20,12 +20,17 @@ from django.contrib.auth.models import Group, User
 from django.db import transaction
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
+from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
+from unfold.decorators import display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+from unfold.widgets import UnfoldAdminTextInputWidget
 
 from audit.actors import Actor
-from intents import in_force
+from audit.text import visible
+from intents import in_force, one_person
 from intents.steps import later_groups
+from reviews.managers import NOBODYS_OWN, manager_of, set_manager, why_not
 from reviews.quorum import groups_of
 from zehrava.policy.requirements import DEFAULT_GROUP
 from zehrava_site.identity import standing
@@ -72,6 +77,32 @@ def refuse_seats_of_administrators(names: set[str]) -> None:
 
 class PersonForm(UserChangeForm):
     """An account; who gives out seats does not sit on one as well."""
+
+    manager = forms.CharField(
+        required=False,
+        max_length=150,
+        widget=UnfoldAdminTextInputWidget(attrs={"spellcheck": "false", "autocapitalize": "none"}),
+        help_text="The username of who manages this person; empty where it is not on record. Policies may want "
+        "approvals of people with different managers: whose manager is not on record fills no seat beside another one.",
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "manager" in self.fields:
+            manager = manager_of(self.instance)
+            self.initial["manager"] = "" if manager is None else manager.get_username()
+
+    def clean_manager(self) -> User | None:
+        name = self.cleaned_data["manager"].strip()
+        if not name:
+            return None
+        manager = User.objects.filter(username=name).first()
+        # Who has left since stays on record until somebody says who follows.
+        if manager is None or not (manager.is_active or name == self.initial["manager"]):
+            raise forms.ValidationError("There is no active person of this username.")
+        if why := why_not(self.instance, manager, one_person.accounts()):
+            raise forms.ValidationError(why)
+        return manager
 
     def clean_groups(self) -> Any:
         groups = self.cleaned_data["groups"]
@@ -144,11 +175,28 @@ class UserAdmin(Governed, DjangoUserAdmin, ModelAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> list[str] | tuple[str, ...]:
         known = super().get_readonly_fields(request, obj)
         if _is_oneself(request, obj):
-            return (*known, *FOR_OTHERS)
+            return (*known, *FOR_OTHERS, "manager")
+        if obj is not None and request.user.pk in one_person.accounts().of(obj.pk):
+            known = (*known, "manager")
         return known if request.user.is_superuser else (*known, *FOR_SUPERUSERS)
 
+    @display(description="manager")
+    def manager(self, person: User) -> SafeString:
+        """As it is shown to who may not change it."""
+        manager = manager_of(person)
+        return visible("not on record" if manager is None else manager.get_username())
+
+    def save_related(self, request: HttpRequest, form: forms.ModelForm, formsets: Any, change: bool) -> None:
+        super().save_related(request, form, formsets, change)
+        if "manager" in form.changed_data:
+            assert isinstance(request.user, User)
+            set_manager(form.instance, manager=form.cleaned_data["manager"], by=request.user)
+
     def get_fieldsets(self, request: HttpRequest, obj: User | None = None) -> Any:
-        fieldsets = super().get_fieldsets(request, obj)
+        fieldsets = list(super().get_fieldsets(request, obj))
+        if obj is not None:
+            said = NOBODYS_OWN if _is_oneself(request, obj) else ""
+            fieldsets.insert(2, ("Manager", {"fields": ["manager"], "description": said}))
         if not _is_oneself(request, obj):
             return fieldsets
         return [

@@ -273,8 +273,9 @@ class IntentShown(serializers.Serializer):
     requirement = serializers.DictField(
         child=AnyJSON(),
         allow_null=True,
-        help_text="Who must approve; `received` are the approvals so far, `missing` the seats that are empty. To "
-        "people, `could` names who can still fill them.",
+        help_text="Who must approve; `received` are the approvals so far, `missing` the seats that are empty, "
+        "`weighed` how much is given where approvals weigh. To people, `could` names who can still fill them, and "
+        "`left_out` says whose manager keeps them from it.",
     )
     decisions = DecisionShown(many=True)
     break_glass = BrokenGlass(

@@ -152,8 +152,9 @@ def _groups(person: User) -> SafeString:
 
 def _asked(approval: StandingApproval, people: list[User], *, proved: bool) -> Iterator[Asked]:
     """What every rule in force that may be about it asks of people."""
-    bonds = Ties().bonds(approval.action, None, None)
+    ties = Ties()
     for rule, requirement in _rules(approval):
+        bonds = ties.bonds(requirement, approval.action, None, None)
         met = len(people) == 2 and using.meets(requirement, people, proved=proved, bonds=bonds)
         yield Asked(text(rule), text(told(requirement) or "what cannot be read"), met)
 

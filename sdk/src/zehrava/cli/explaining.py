@@ -10,6 +10,7 @@ from typing import Any
 
 from zehrava import durations
 from zehrava.policy import PolicySet, Verdict
+from zehrava.policy.weighing import Weighing
 
 from .asking import complete, doubted, read_intent
 from .output import Complaints, say, say_json
@@ -123,9 +124,13 @@ def _required(requirement: Mapping[str, Any]) -> list[str]:
     lines = []
     if seats or expiry:
         within = f", within {_lasting(expiry)}" if expiry else ""
-        lines.append(f"requires: {_seats(seats, ', ') or 'an alternative'}{within}")
+        besides = "an alternative" if requirement.get("any_of") else "approvals that weigh enough"
+        lines.append(f"requires: {_seats(seats, ', ') or besides}{within}")
     lines.extend(f"requires one of: {_seats(each, ', or ')}" for each in requirement.get("any_of", ()))
     lines.extend(f"in this order: {_seats(each, ', then ')}" for each in requirement.get("in_order", ()))
+    lines.extend(f"requires {Weighing.read(each)}" for each in requirement.get("weigh", ()))
+    if requirement.get("distinct_managers"):
+        lines.append("requires different managers of all who approve")
     if requirement.get("step_up"):
         lines.append("requires a fresh second factor")
     if requirement.get("rejections", 1) != 1:

@@ -10,6 +10,7 @@ from .business_time import BusinessHours
 from .requirements import ESCALATE, REMIND, STEPS, Requirement, Seat, Step
 from .shape import Shape
 from .strict_yaml import join
+from .weighing import MAX_WEIGHT, MOST_WAYS, Weighing
 
 MAX_SEATS = 20
 MAX_COUNT = 100
@@ -23,12 +24,19 @@ LISTED = "listed"
 WALL = "wall"
 BUSINESS = "business"
 
-SEATS = ("all_of", "any_of", "order")
+ASKING = ("all_of", "any_of", "weigh")
+SEATS = (*ASKING, "order")
 """Members that say who is asked; the others say how."""
-KEYS = (*SEATS, "expires_in", "on_timeout", "escalate_to", "escalation", "step_up", "rejections", "clock")
+KEYS = (
+    *SEATS, "expires_in", "on_timeout", "escalate_to", "escalation", "step_up", "distinct_managers", "rejections",
+    "clock",
+)  # fmt: skip
 
 _HINTS = {key: f"write all_of: [{{{key}: …}}]; groups are listed" for key in ("group", "groups", "count")}
 _SEAT_KEYS = ("group", "count")
+_WEIGH_KEYS = ("at_least", "of")
+_WEIGHT_KEYS = ("group", "weight")
+_WEIGHT_HINTS = {"count": "one person has one approval here: write weight, how much each counts for"}
 _STEP_KEYS = ("after", "do", "to")
 
 
@@ -61,17 +69,20 @@ def read_members(shape: Shape, placed: Placed, around: Surrounding) -> Requireme
     expires_in = around.expires_in
     if "expires_in" in data:
         expires_in = _read_duration(shape, data["expires_in"], place("expires_in"), hours)
-    groups: tuple[Seat, ...] = () if "any_of" in data else Requirement().groups
+    groups: tuple[Seat, ...] = () if "any_of" in data or "weigh" in data else Requirement().groups
     if "all_of" in data:
         groups = _read_seats(shape, data["all_of"], place("all_of"))
     alternatives = _read_seats(shape, data["any_of"], place("any_of")) if "any_of" in data else ()
+    weighing = _read_weighing(shape, data["weigh"], place("weigh"), len(alternatives)) if "weigh" in data else None
     in_business = hours is not None and "expires_in" in data and expires_in is not None
     return Requirement(
         groups=tuple(sorted(groups)),
         expires_in=None if in_business else expires_in,
         any_of=(tuple(sorted(alternatives)),) if alternatives else (),
         in_order=(groups,) if _is_ordered(shape, placed) and len(groups) > 1 else (),
-        step_up=bool("step_up" in data and shape.boolean(data["step_up"], place("step_up"))),
+        weigh=() if weighing is None else (weighing,),
+        distinct_managers=_read_flag(shape, placed, "distinct_managers"),
+        step_up=_read_flag(shape, placed, "step_up"),
         rejections=_read_rejections(shape, placed),
         escalate_to=_read_timeout(shape, placed),
         escalation=_read_steps(shape, data["escalation"], place("escalation"), expires_in, hours)
@@ -111,6 +122,11 @@ def _is_ordered(shape: Shape, placed: Placed) -> bool:
     if order == LISTED and "all_of" not in data:
         shape.fault(place("order"), "there is no order without all_of: list its groups in the order they are asked")
     return order == LISTED
+
+
+def _read_flag(shape: Shape, placed: Placed, key: str) -> bool:
+    data, place = placed
+    return bool(key in data and shape.boolean(data[key], place(key)))
 
 
 def _read_rejections(shape: Shape, placed: Placed) -> int:
@@ -189,6 +205,45 @@ def _read_groups(shape: Shape, value: Any, path: str) -> tuple[str, ...]:
         for index, entry in enumerate(shape.items(value, path, most=MAX_SEATS))
     ]
     return tuple(sorted({name for name in names if name is not None}))
+
+
+def _read_weighing(shape: Shape, value: Any, path: str, alternatives: int) -> Weighing | None:
+    """Groups with what each of their people weighs, and how much is enough, beside so many alternatives of any_of."""
+    data = shape.mapping(value, path, known=_WEIGH_KEYS, required=_WEIGH_KEYS)
+    at_least, weights = None, None
+    if "at_least" in data:
+        at_least = shape.integer(data["at_least"], f"{path}.at_least", least=1, most=MAX_WEIGHT)
+    if "of" in data:
+        weights = _read_weights(shape, data["of"], f"{path}.of")
+    if at_least is None or not weights:
+        return None
+    weighing = Weighing(weights, at_least)
+    if weighing.number_of_ways() * max(alternatives, 1) > MOST_WAYS:
+        beside = " with the alternatives of any_of" if alternatives > 1 else ""
+        why = (
+            f"more than {MOST_WAYS} sets of seats{beside} would do, more than anybody reads; use fewer groups, or less"
+        )
+        shape.fault(path, why)
+    return weighing
+
+
+def _read_weights(shape: Shape, value: Any, path: str) -> tuple[tuple[str, int], ...]:
+    weights: dict[str, int] = {}
+    for index, entry in enumerate(shape.items(value, path, most=MAX_SEATS)):
+        place = join(path, index)
+        if isinstance(entry, str):
+            shape.fault(place, f"must be a mapping: write {{group: {entry[:80]}, weight: 1}}")
+            continue
+        data = shape.mapping(entry, place, known=_WEIGHT_KEYS, required=_WEIGHT_KEYS, hints=_WEIGHT_HINTS)
+        group = _read_group(shape, data["group"], f"{place}.group") if "group" in data else None
+        weight = None
+        if "weight" in data:
+            weight = shape.integer(data["weight"], f"{place}.weight", least=1, most=MAX_WEIGHT)
+        if group in weights:
+            shape.fault(f"{place}.group", f"the group {group!r} stands here twice; each of its people weighs the same")
+        if group is not None and weight is not None:
+            weights[group] = weight
+    return tuple(sorted(weights.items()))
 
 
 def _read_seats(shape: Shape, value: Any, path: str) -> tuple[Seat, ...]:

@@ -8,7 +8,9 @@ from dataclasses import dataclass, replace
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
+from . import weighing
 from .business_time import BusinessHours, due
+from .weighing import Weighing
 
 DEFAULT_GROUP = "reviewers"
 
@@ -60,6 +62,8 @@ class Requirement:
         expires_in: seconds an ask may wait, or None where nobody said.
         any_of: per entry, alternatives of which one must be filled besides ``groups``.
         in_order: per entry, seats of ``groups`` that are filled one after the other.
+        weigh: per entry, approvals of others besides that together weigh enough.
+        distinct_managers: whether everybody who fills a seat has another manager.
         step_up: whether an approval needs a fresh second factor.
         rejections: how many reject before that ends it.
         escalate_to: seats that are asked when the time is over; empty: it expires.
@@ -71,6 +75,8 @@ class Requirement:
     expires_in: int | None = None
     any_of: tuple[tuple[Seat, ...], ...] = ()
     in_order: tuple[tuple[Seat, ...], ...] = ()
+    weigh: tuple[Weighing, ...] = ()
+    distinct_managers: bool = False
     step_up: bool = False
     rejections: int = 1
     escalate_to: tuple[Seat, ...] = ()
@@ -81,9 +87,10 @@ class Requirement:
     def join(requirements: Iterable[Requirement]) -> Requirement:
         """All of them at once, each at its strictest.
 
-        Per group the largest count; every alternative and every order; the smallest number of rejections; the shortest
-        expiry. Others are asked in time or at its end only where every part would have it so: a step of one policy
-        gives nobody a say in what another asks for. Reminders are all kept.
+        Per group the largest count; every alternative, every order and every weight, of the same groups that weigh the
+        same the most; different managers of all who fill a seat, where one part wants them; the smallest number of
+        rejections; the shortest expiry. Others are asked in time or at its end only where every part would have it so:
+        a step of one policy gives nobody a say in what another asks for. Reminders are all kept.
         """
         parts = list(requirements)
         if len(parts) == 1:
@@ -97,6 +104,8 @@ class Requirement:
             expires_in=expires_in,
             any_of=tuple(sorted({each for part in parts for each in part.any_of})),
             in_order=tuple(sorted({each for part in parts for each in part.in_order})),
+            weigh=weighing.joined(each for part in parts for each in part.weigh),
+            distinct_managers=any(part.distinct_managers for part in parts),
             step_up=any(part.step_up for part in parts),
             rejections=min((part.rejections for part in parts), default=1),
             escalate_to=_largest(seat for part in parts for seat in part.escalate_to) if escalates else (),
@@ -132,6 +141,8 @@ class Requirement:
             expires_in=document.get("expires_in"),
             any_of=tuple(_read_seats(each) for each in document.get("any_of") or ()),
             in_order=tuple(_read_seats(each) for each in document.get("in_order") or ()),
+            weigh=tuple(Weighing.read(each) for each in document.get("weigh") or ()),
+            distinct_managers=document.get("distinct_managers", False),
             step_up=document.get("step_up", False),
             rejections=document.get("rejections", 1),
             escalate_to=_read_seats(document.get("escalate_to") or ()),
@@ -148,6 +159,10 @@ class Requirement:
             document["any_of"] = [_seats(each) for each in self.any_of]
         if self.in_order:
             document["in_order"] = [_seats(each) for each in self.in_order]
+        if self.weigh:
+            document["weigh"] = [each.document() for each in self.weigh]
+        if self.distinct_managers:
+            document["distinct_managers"] = True
         if self.step_up:
             document["step_up"] = True
         if self.rejections != 1:
@@ -177,8 +192,8 @@ class Requirement:
 
 _KNOWN = frozenset(
     {
-        "all_of", "any_of", "in_order", "step_up", "rejections", "expires_in", "expires_after", "on_timeout",
-        "escalate_to", "escalation", "business_hours",
+        "all_of", "any_of", "in_order", "weigh", "distinct_managers", "step_up", "rejections", "expires_in",
+        "expires_after", "on_timeout", "escalate_to", "escalation", "business_hours",
     }
 )  # fmt: skip
 

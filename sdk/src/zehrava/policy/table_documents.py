@@ -6,7 +6,7 @@ import re
 from decimal import Decimal
 from typing import Any
 
-from .approvals import KEYS, SEATS, Placed, Surrounding, read_members
+from .approvals import ASKING, KEYS, SEATS, Placed, Surrounding, read_members
 from .limits import exact
 from .reasons import parse_path
 from .requirements import orders_contradict
@@ -87,8 +87,8 @@ def _read_path(shape: Shape, value: Any, path: str) -> tuple[str, ...] | None:
 def _read_row(shape: Shape, value: Any, path: str, number: int, shared: Placed, around: Surrounding) -> Row:
     data = shape.mapping(value, path, known=(*CONDITIONS, *KEYS), hints=_ROW_HINTS)
     own = {key: data[key] for key in KEYS if key in data}
-    if isinstance(value, dict) and not {"all_of", "any_of"} & own.keys():
-        shape.fault(path, "asks nobody: name groups in all_of or any_of")
+    if isinstance(value, dict) and own.keys().isdisjoint(ASKING):
+        shape.fault(path, "asks nobody: name groups in all_of, any_of or weigh")
     settled = _TIMEOUT if any(key in own for key in _TIMEOUT) else ()
     beside = {key: shared.members[key] for key in _SHARED if key in shared.members and key not in settled}
     placed = Placed({**beside, **own}, lambda key: f"{path}.{key}" if key in own else shared.place(key))

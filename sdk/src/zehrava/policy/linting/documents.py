@@ -13,6 +13,7 @@ from ..requirements import Requirement, Seat
 from ..rules import Policy, Rule
 from ..running import evaluate
 from ..verdicts import ALLOW, ASK
+from ..weighing import Weighing
 from .claims import Steps
 from .findings import NOTE, WARNING
 from .reach import Said
@@ -160,6 +161,9 @@ def _unmet(requirement: Requirement, groups: Groups) -> Iterator[str]:
     for alternatives in requirement.any_of:
         if not any(_enough(seat, groups) for seat in alternatives):
             yield f"none of the alternatives of any_of can be met: {_too_few(alternatives[0], groups)}"
+    for weighing in requirement.weigh:
+        if (together := _most(weighing, groups)) < weighing.at_least:
+            yield f"weigh needs {weighing}; all of them together weigh {together}"
     for seat in requirement.escalate_to:
         if not _enough(seat, groups):
             yield f"escalate_to: {_too_few(seat, groups)}"
@@ -171,6 +175,20 @@ def _unmet(requirement: Requirement, groups: Groups) -> Iterator[str]:
 
 def _enough(seat: Seat, groups: Groups) -> bool:
     return _size(groups.get(seat[0], 0)) >= seat[1]
+
+
+def _most(weighing: Weighing, groups: Groups) -> int:
+    """What everybody weighs together, each as of the heaviest of their groups where it is known who they are."""
+    heaviest: dict[str, int] = {}
+    together = 0
+    for group, weight in weighing.of:
+        members = groups.get(group, 0)
+        if isinstance(members, int):
+            together += members * weight
+            continue
+        for person in members:
+            heaviest[person] = max(weight, heaviest.get(person, 0))
+    return together + sum(heaviest.values())
 
 
 def _too_few(seat: Seat, groups: Groups) -> str:

@@ -9,7 +9,7 @@ from audit.immutability import AppendOnly
 class Migration(migrations.Migration):
     dependencies = [
         ("intents", "0012_reveal"),
-        ("reviews", "0010_decision_record"),
+        ("reviews", "0011_reporting_lines"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
