@@ -4,11 +4,11 @@ from django.http import HttpResponse
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from intents import reading
 from intents.api.callers import IS_AGENT, MAY_VIEW_INTENTS, actor_of, find_intent, known_as, person_of
-from intents.api.intents import one
+from intents.api.intents import one, shown
 from intents.api.view import View, members, query, text_member, whole_number
 from intents.models import Intent
-from intents.representation import represent
 from reviews import api_schema, circumstances, decision_record, decisions, notes
 from reviews.models import Decision, Vote
 from reviews.queue import waiting_for
@@ -56,7 +56,7 @@ class DecisionsView(View):
             delegator=text_member(body, "delegator") or None,
             origin=circumstances.of_api(request),
         )
-        return Response(one(Intent.objects.get(pk=intent.id)), status=201)
+        return Response(shown(request, [Intent.objects.get(pk=intent.id)])[0], status=201)
 
 
 class AnswersView(View):
@@ -85,11 +85,12 @@ class DecisionView(View):
     def delete(self, request: Request, decision_id: str) -> Response:
         query(request)
         mine = Decision.objects.filter(reviewer=person_of(request))
+        mine = mine.select_related("intent__agent")
         decision = mine.filter(pk=decision_id).first() if ids.is_id(decision_id, "dec") else None
-        if decision is None:
+        if decision is None or not reading.may_read(person_of(request), decision.intent):
             raise Problem("not-found", f"There is no decision {known_as(decision_id, 'dec')} of yours.")
         decisions.withdraw(decision, by=person_of(request))
-        return Response(one(Intent.objects.get(pk=decision.intent_id)))
+        return Response(shown(request, [Intent.objects.get(pk=decision.intent_id)])[0])
 
 
 class RecordView(View):
@@ -101,8 +102,12 @@ class RecordView(View):
     def get(self, request: Request, decision_id: str) -> HttpResponse:
         query(request)
         found = Decision.objects.filter(pk=decision_id) if ids.is_id(decision_id, "dec") else Decision.objects.none()
-        decision = found.select_related("intent").first()
-        if decision is None or not decision_record.may_read(person_of(request), decision):
+        decision, person = found.select_related("intent__agent").first(), person_of(request)
+        if (
+            decision is None
+            or not decision_record.may_read(person, decision)
+            or not reading.may_read(person, decision.intent)
+        ):
             raise Problem(
                 "not-found",
                 f"There is no decision {known_as(decision_id, 'dec')} whose record is for you: auditors "
@@ -125,5 +130,5 @@ class QueueView(View):
         query(request, known=("limit",))
         limit = whole_number(request, "limit", default=50, least=1, most=200)
         waiting = waiting_for(person_of(request))
-        shown = list(waiting.select_related("agent")[:limit])
-        return Response({"count": waiting.count(), "results": represent(shown)})
+        first = list(waiting.select_related("agent")[:limit])
+        return Response({"count": waiting.count(), "results": shown(request, first)})

@@ -153,6 +153,7 @@ def seed() -> list[Sight]:
         *_standing_approvals(people, keys),
         *_emergencies(people, keys),
         *_delegations(people),
+        *_reading_rules(),
         *_policy_pages(people),
         *_other_pages(),
     ]
@@ -396,6 +397,27 @@ def _delegations(people: dict[str, User]) -> list[Sight]:
         Sight("new-delegation", "rita", f"{address}/add/"),
         Sight("delegated-desk", "dora", "/admin/"),
         Sight("delegated-intent", "dora", f"/admin/intents/intent/{large.pk}/change/"),
+    ]
+
+
+def _reading_rules() -> list[Sight]:
+    """What two groups read: one is narrowed, and one may not view intents in the first place."""
+    from tests.factories import give, make_agent, make_user, narrow
+
+    make_agent("canary-deployer", environment="staging")
+    give("staging_watchers", "intents.view_intent", "audit.view_event", "audit.export_event")
+    make_user("wanda", "staging_watchers")
+    make_user("walter", "staging_watchers", "operators")
+    rule = narrow("staging_watchers", environments=["staging"], up_to="normal")
+    give("contractors")
+    narrow("contractors", up_to="low")
+    address = "/admin/intents/readingrule"
+    return [
+        Sight("reading-rules", "ada", f"{address}/"),
+        Sight("reading-rule", "ada", f"{address}/{rule.pk}/change/"),
+        Sight("new-reading-rule", "ada", f"{address}/add/"),
+        Sight("narrowed-list", "wanda", "/admin/intents/intent/"),
+        Sight("narrowed-desk", "wanda", "/admin/"),
     ]
 
 

@@ -1,5 +1,6 @@
 """Proposing, reading and cancelling intents."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.http import HttpResponse
@@ -8,7 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.settings import api_settings
 
-from intents import cancelling
+from intents import cancelling, reading
 from intents.api import schema
 from intents.api.callers import (
     IS_AGENT,
@@ -23,6 +24,7 @@ from intents.api.callers import (
 )
 from intents.api.filters import narrowed
 from intents.api.view import View, members, query, text_member, whole_number
+from intents.in_force import AgentInForce
 from intents.models import Intent, Status
 from intents.propose import propose
 from intents.representation import represent, represent_to_person
@@ -55,7 +57,7 @@ class IntentsView(View):
     def get(self, request: Request) -> Response:
         pages: BasePagination = api_settings.DEFAULT_PAGINATION_CLASS()  # type: ignore[operator, misc]
         page = pages.paginate_queryset(narrowed(visible_intents(request), request), request, view=self)
-        return pages.get_paginated_response(represent(page or []))
+        return pages.get_paginated_response(shown(request, page or []))
 
     @schema.PROPOSE
     def post(self, request: Request) -> HttpResponse:
@@ -96,7 +98,8 @@ class IntentView(View):
         if (since := request.query_params.get("since")) is not None and since not in Status.values:
             raise Problem("invalid", f"since is a status: one of {', '.join(Status.values)}.", path="since")
         intent = find_intent(request, intent_id)
-        return Response(represent_to_person(intent) if IS_PERSON.admits(request) else one(intent))
+        document = represent_to_person(intent) if IS_PERSON.admits(request) else one(intent)
+        return Response(without_unreadable(request, [document])[0])
 
 
 class CancelView(View):
@@ -110,9 +113,25 @@ class CancelView(View):
         query(request)
         reason = text_member(members(request, optional=("reason",)), "reason")
         intent = find_intent(request, intent_id)
-        return Response(one(cancelling.cancel(intent, by=actor_of(request), reason=reason)))
+        return Response(shown(request, [cancelling.cancel(intent, by=actor_of(request), reason=reason)])[0])
 
 
 def one(intent: Intent) -> dict[str, Any]:
     """One intent as the API shows it."""
     return represent([intent])[0]
+
+
+def shown(request: Request, intents: Iterable[Intent]) -> list[dict[str, Any]]:
+    """These intents as the API shows them to this caller."""
+    return without_unreadable(request, represent(intents))
+
+
+def without_unreadable(request: Request, documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The same, where people do not read which intent was replaced unless they may read that by permission."""
+    replaced = {document["supersedes"] for document in documents} - {None}
+    if replaced and not isinstance(request.auth, AgentInForce) and not reading.sees_all(request.user):
+        theirs = set(visible_intents(request).filter(pk__in=replaced).values_list("pk", flat=True))
+        for document in documents:
+            if document["supersedes"] not in theirs:
+                document["supersedes"] = None
+    return documents

@@ -1,0 +1,14 @@
+"""`{% if request.user|sees_all_intents %}`: for links to what counts over every intent."""
+
+from typing import Any
+
+from django import template
+
+from intents import reading
+
+register = template.Library()
+
+
+@register.filter
+def sees_all_intents(person: Any) -> bool:
+    return reading.sees_all(person)
