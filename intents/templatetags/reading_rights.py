@@ -1,4 +1,5 @@
-"""`{% if request.user|sees_all_intents %}`: for links to what counts over every intent."""
+"""`{% if request.user|sees_all_intents %}`: for links to what counts over every intent; `reads_narrowly` for pages that
+say why they count fewer."""
 
 from typing import Any
 
@@ -12,3 +13,9 @@ register = template.Library()
 @register.filter
 def sees_all_intents(person: Any) -> bool:
     return reading.sees_all(person)
+
+
+@register.filter
+def reads_narrowly(person: Any) -> bool:
+    """Whether rules narrow what this person, who may view intents, reads."""
+    return person.has_perm(reading.VIEW) and not reading.sees_all(person)

@@ -18,12 +18,13 @@ from audit.models import Event
 from intents import execution, lifecycle, shadowing
 from intents.agents import change_agent
 from intents.documents import save_policy
-from intents.models import Execution, Intent, ShadowVerdict
+from intents.models import Execution, Intent, Policy, ShadowVerdict
 from reviews import notes
 from reviews.decisions import decide
 from reviews.models import BreakGlassReview, Decision, Delivery, StandingUse
 from reviews.notifications import following
 from reviews.notifications.models import Following
+from reviews.tokens import create_token
 from tests.desk.test_every_page import ANSWERS, GOVERNED, addresses
 from tests.factories import (
     ARRANGER,
@@ -192,3 +193,34 @@ def test_the_word_stands_there_for_who_reads_all(hidden):
 
     shown = {address for address, text in told.items() if any(each in text for each in (MARKER, *hidden.ids))}
     assert {"/admin/?tab=all", "/admin/?tab=person", "/admin/?tab=decided", *pages[-3:]} <= shown
+
+
+def test_pages_that_count_less_say_so(hidden, reader):
+    narrow("narrowed", environments=["staging"], up_to="low")
+    told = walked(reader, ["/admin/?tab=all", "/admin/figures/"])
+    assert "A reading rule narrows what your groups read" in told["/admin/?tab=all"]
+    assert "Counted is what you may read" in told["/admin/figures/"]
+    free = walked(make_user("vera", "reviewers"), ["/admin/?tab=all", "/admin/figures/"])
+    assert not any("reading rule narrows" in text for text in free.values())
+
+
+def test_a_program_is_not_told_what_was_replaced_and_looks_back_over_nothing(hidden, reader):
+    token = create_token(reader, by=ARRANGER)[1]
+    headers = {"Authorization": f"Bearer {token}"}
+    moved = Intent.objects.get(supersedes=hidden.intents[-1])
+
+    one = Client().get(f"/api/v1/intents/{moved.pk}", headers=headers).json()
+    listed = Client().get("/api/v1/intents", headers=headers).json()["results"]
+
+    assert one["supersedes"] is None and moved.supersedes_id
+    assert {each["supersedes"] for each in listed} == {None} and moved.pk in {each["id"] for each in listed}
+    decision = Decision.objects.filter(intent=hidden.intents[0]).first()
+    record = Client().get(f"/api/v1/decisions/{decision.pk}/record", headers=headers)
+    assert record.status_code == 404
+    seen = Decision.objects.exclude(intent__in=hidden.intents).first()
+    assert Client().get(f"/api/v1/decisions/{seen.pk}/record", headers=headers).status_code == 200
+    policy = Policy.objects.get(name="money")
+    assert walked(reader, [f"/admin/intents/policy/{policy.pk}/change/"]).popitem()[1].count("/backtests/") == 0
+    client = Client()
+    client.force_login(reader)
+    assert client.get(f"/admin/intents/policy/{policy.pk}/backtests/").status_code == 403
