@@ -20,7 +20,7 @@ from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 from unfold.decorators import action
 
-from audit import canonical_rows
+from audit import canonical_rows, looking
 from audit.admin_export import export_page
 from audit.admin_filters import EXPORT_FILTERS
 from audit.admin_readonly import ReadOnlyAdmin, RowsTogether
@@ -85,6 +85,9 @@ class EventAdmin(RowsTogether, EvidenceAdmin):
     readonly_fields = fields
 
     nothing_yet = "Each change of anything governed is recorded here, in the transaction that makes it."
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet:
+        return super().get_queryset(request).filter(looking.events_for(request.user))
 
     def read_together(self, rows: list[Any]) -> None:
         names = names_of((event.subject_type, event.subject_id) for event in rows)
@@ -230,6 +233,9 @@ class HistoryRowAdmin(EvidenceAdmin):
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return self.has_view_permission(request)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet:
+        return super().get_queryset(request).filter(looking.history_for(request.user))
 
     @admin.display(description="Time", ordering="history_id")
     def time(self, row: Any) -> SafeString:

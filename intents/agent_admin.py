@@ -14,7 +14,7 @@ from unfold.decorators import display
 from unfold.widgets import UnfoldAdminTextareaWidget
 
 from audit.text import visible
-from intents import agents, kill_switch
+from intents import agents, kill_switch, reading
 from intents.agent_record import DAYS, record_of
 from intents.governed_admin import GovernedAdmin, Question, link_to, person, require
 from intents.labels import LabelsError, read_labels, write_labels
@@ -99,7 +99,7 @@ class AgentAdmin(GovernedAdmin):
     # --- the list ---
 
     def get_queryset(self, request: HttpRequest) -> QuerySet:
-        newest = Intent.objects.filter(agent=OuterRef("pk")).order_by("-id")
+        newest = Intent.objects.filter(reading.visible_to(request.user), agent=OuterRef("pk")).order_by("-id")
         return (
             super()
             .get_queryset(request)
@@ -122,7 +122,7 @@ class AgentAdmin(GovernedAdmin):
     def live_keys(self, agent: Any) -> str:
         return str(agent.live_keys) if agent.live_keys else "none: it cannot call"
 
-    @display(description="last proposal", ordering="last_intent_at", empty_value="never")
+    @display(description="last proposal", ordering="last_intent_at", empty_value="none")
     def last_proposal(self, agent: Any) -> Any:
         return agent.last_intent_at
 
@@ -168,14 +168,20 @@ class AgentAdmin(GovernedAdmin):
                 "may_make_key": may("intents.add_agentkey"),
                 "may_revoke_key": may("intents.revoke_agentkey"),
                 "may_suspend": may("intents.suspend_agent"),
-                "newest_intent": self._newest_intent(agent),
-                "record": record_of(agent) if may("intents.view_intent") else None,
+                "newest_intent": self._newest_intent(request, agent),
+                "sees_all": reading.sees_all(request.user),
+                "record": record_of(agent, request.user) if may(reading.VIEW) else None,
                 "record_days": DAYS,
             }
         return super().render_change_form(request, context, **kwargs)
 
-    def _newest_intent(self, agent: Any) -> Any:
-        newest = Intent.objects.filter(agent=agent.pk).order_by("-id").only("id", "action").first()
+    def _newest_intent(self, request: HttpRequest, agent: Any) -> Any:
+        newest = (
+            Intent.objects.filter(reading.visible_to(request.user), agent=agent.pk)
+            .order_by("-id")
+            .only("id", "action")
+            .first()
+        )
         return newest and link_to("intents_intent_change", newest.pk, newest.action)
 
     # --- keys and suspension: GET asks, POST acts ---

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
+from django.contrib.auth.models import AnonymousUser, User
 from django.db.models import Count, Q
 
 from audit import clock
+from intents import reading
 from intents.models import Agent, Intent, Status
 
 DAYS = 30
@@ -33,10 +35,12 @@ class AgentRecord:
         return round(100 * self.approved / decided) if decided else None
 
 
-def record_of(agent: Agent) -> AgentRecord:
-    """The record of this agent; one query."""
+def record_of(agent: Agent, person: User | AnonymousUser) -> AgentRecord:
+    """The record of this agent in what this person may read; one query."""
     asked = Q(requirement__isnull=False)
-    rows = Intent.objects.filter(agent=agent, created_at__gt=clock.now() - timedelta(days=DAYS))
+    rows = Intent.objects.filter(
+        reading.visible_to(person), agent=agent, created_at__gt=clock.now() - timedelta(days=DAYS)
+    )
     found = rows.aggregate(
         proposed=Count("pk"),
         blocked=Count("pk", filter=Q(status=Status.BLOCKED)),

@@ -40,7 +40,8 @@ def draft(
 ) -> Intent:
     """The row that this case and what policy said of it make; nothing is stored.
 
-    `amends` is the intent that it would become: it keeps its id, and never asks for less than it did.
+    `amends` is the intent that it would become: it keeps its id and whom its environment opens it to, and never asks
+    for less than it did.
     """
     proposal, facts = case.proposal, case.facts
     intent_id = ids.new("int", at=snapshot.now) if amends is None else amends.pk
@@ -101,6 +102,8 @@ def draft(
         policy_version_id=snapshot.policy_versions.get(verdict["policy"]),
         action_type_version_id=case.version_id,
         action_type_digest=case.action_type.digest if case.action_type else None,
+        environment=agent.environment if amends is None else amends.environment,
+        sensitivity=facts.sensitivity or "",
         risk_score=assessed.score,
         risk_level=assessed.level,
         risk_reasons=assessed.reasons,

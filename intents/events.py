@@ -46,6 +46,8 @@ ledger.register(
         "intent.failed": "The intent was not carried out.",
         "intent.indeterminate": "Whether the intent was carried out is not known; a person has to find out.",
         "intent.settled": "A person found out what an indeterminate execution did, or had the intent run again.",
+        "reading_rule.created": "What members of a group may read by its permission was narrowed.",
+        "reading_rule.changed": "What members of a group may read by its permission changed.",
         "limit_use.dropped": "Uses of limits that no limit looks back at any more are dropped, up to a time.",
         "execution.queued": "An approved intent waits for a worker of the portal.",
         "execution.started": "The action may have begun.",

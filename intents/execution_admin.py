@@ -16,6 +16,7 @@ from intents import masking
 from intents.governed_admin import GovernedAdmin, link_to
 from intents.marks import marks_of
 from intents.models import Execution
+from intents.readable_admin import OfReadableIntents
 
 STATE_COLOURS = {
     "Waiting to be claimed": "info",
@@ -27,7 +28,7 @@ STATE_COLOURS = {
 
 
 @admin.register(Execution)
-class ExecutionAdmin(RowsTogether, ReadOnlyAdmin, GovernedAdmin):
+class ExecutionAdmin(OfReadableIntents, RowsTogether, ReadOnlyAdmin, GovernedAdmin):
     list_display = (
         "id",
         "intent_link",

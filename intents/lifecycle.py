@@ -41,7 +41,7 @@ WORKER = Actor.system("worker")
 AMENDED = (
     "canonical", "digest", "target", "records", "value_amount", "value_currency", "claims", "derived", "verdict",
     "verdict_digest", "requirement", "requirement_digest", "policy_version_id", "risk_score", "risk_level",
-    "risk_reasons", "alike",
+    "risk_reasons", "alike", "sensitivity",
 )  # fmt: skip
 
 # What the ledger calls each step of an escalation.

@@ -19,7 +19,7 @@ from django.shortcuts import render
 from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminSelectWidget
 
 from audit import clock
-from intents import activation, backtesting, proving_page, shadowing
+from intents import activation, backtesting, proving_page, reading, shadowing
 from intents.document_versions import read_number
 from intents.governed_admin import GovernedAdmin, Question, person, require
 from intents.models import Backtest, BacktestState, Policy, PolicyVersion
@@ -103,10 +103,11 @@ class ProvingPages(GovernedAdmin):
         version, since = self._in_shadow(request, policy, kept)
         context: dict[str, Any] = {"version": version, "since": since, "in_shadow": since is not None}
         if version is not None:
-            found = shadowing.figures(version, since=since)
+            among = reading.visible_to(request.user, "intent__")
+            found = shadowing.figures(version, since=since, among=among)
             context["judged"] = found["judged"]
             context["results"] = proving_page.results(
-                shadowing.verdicts(version, since=since),
+                shadowing.verdicts(version, since=since, among=among),
                 request.GET,
                 counts=found["counts"],
                 rules=found["rules"],
@@ -185,7 +186,7 @@ class ProvingPages(GovernedAdmin):
     # --- backtests ---
 
     def backtests(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        policy = self._seen(request, object_id)
+        policy = self._seen_whole(request, object_id)
         form = BacktestForm(policy, request.POST if request.method == "POST" else None)
         if request.method == "POST":
             if not may_prove(request.user):
@@ -272,7 +273,7 @@ class ProvingPages(GovernedAdmin):
         return HttpResponseRedirect(self.page(policy.pk, "backtest", backtest.pk))
 
     def _backtest(self, request: HttpRequest, object_id: str, backtest_id: int) -> tuple[Policy, Backtest]:
-        policy = self._seen(request, object_id)
+        policy = self._seen_whole(request, object_id)
         found = Backtest.objects.filter(pk=backtest_id, policy=policy)
         backtest = found.select_related("version__policy", "requested_by").defer("version__text").first()
         if backtest is None:
@@ -301,7 +302,14 @@ class ProvingPages(GovernedAdmin):
     def _seen(self, request: HttpRequest, object_id: str) -> Policy:
         policy = self.find(request, object_id)
         # Reasons quote what agents wrote, and the lists name their intents.
-        require(request, "intents.view_intent")
+        require(request, reading.VIEW)
+        return policy
+
+    def _seen_whole(self, request: HttpRequest, object_id: str) -> Policy:
+        policy = self._seen(request, object_id)
+        if not reading.sees_all(request.user):
+            # It counts over every intent of its days, and is kept with these counts.
+            raise PermissionDenied("A backtest is about every intent: it is for who may read all of them.")
         return policy
 
     def _decided(self, request: HttpRequest, object_id: str) -> Policy:

@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import OperationalError, connection, transaction
-from django.db.models import Count, Exists, OuterRef, QuerySet
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
 from audit import clock, inserting, ledger
 from audit.actors import Actor
@@ -69,7 +69,7 @@ def stop_activated(policy: Policy, *, by: Actor) -> Policy:
 def _stop(policy: Policy, *, by: Actor, activated: bool = False) -> Policy:
     if policy.shadow is None:
         return policy
-    found = figures(policy.shadow, since=policy.shadow_since)
+    found = figures(policy.shadow, since=policy.shadow_since, among=Q())
     facts = {"version": policy.shadow.number, "digest": policy.shadow.digest, "counts": found["counts"]}
     if activated:
         facts["activated"] = True
@@ -213,15 +213,18 @@ def _observe(intent: Intent, facts: Facts, said: Judgement, seen: Seen) -> None:
 # --- what the page shows -------------------------------------------------------------------------------------------
 
 
-def verdicts(version: PolicyVersion, *, since: datetime | None) -> QuerySet[ShadowVerdict]:
-    """What the version said in shadow, newest first; with `since` only from then on."""
-    found = ShadowVerdict.objects.filter(version=version).order_by("-intent_id")
+def verdicts(version: PolicyVersion, *, since: datetime | None, among: Q) -> QuerySet[ShadowVerdict]:
+    """What the version said in shadow, newest first; with `since` only from then on. `among` is which intents' are
+    wanted, as `reading.visible_to` has it of `intent__`."""
+    found = ShadowVerdict.objects.filter(among, version=version).order_by("-intent_id")
     return found.filter(at__gte=since) if since else found
 
 
-def figures(version: PolicyVersion, *, since: datetime | None) -> dict[str, Any]:
+def figures(version: PolicyVersion, *, since: datetime | None, among: Q) -> dict[str, Any]:
     """`judged`, `counts` by kind of change, and `rules`: counts by kind of change and rule. One query."""
-    counted = verdicts(version, since=since).order_by().values_list("change", "said_by").annotate(n=Count("pk"))
+    counted = (
+        verdicts(version, since=since, among=among).order_by().values_list("change", "said_by").annotate(n=Count("pk"))
+    )
     counts: dict[str, int] = {}
     rules: dict[str, dict[str, int]] = {}
     for kind, rule, n in counted:

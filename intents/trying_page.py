@@ -13,12 +13,13 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from audit.text import visible
-from intents import approval_tables, evaluating, in_force, masking, parsing
+from intents import approval_tables, evaluating, in_force, masking, parsing, reading
 from intents.document_versions import read_number
 from intents.models import Agent, Intent, Policy, PolicyVersion
 from zehrava import canonical, durations
@@ -113,12 +114,10 @@ class TryPage:
         policy: Policy = self.find(request, object_id)
         if not any(request.user.has_perm(permission) for permission in MAY_TRY):
             raise PermissionDenied
-        sees_intents = request.user.has_perm("intents.view_intent")
+        readable = Intent.objects.filter(reading.visible_to(request.user))
         version = self._tried_version(request, policy)
-        taken = request.GET.get("intent") if sees_intents else None
-        form = (
-            TryForm(request.POST) if request.method == "POST" else TryForm(initial=_sample(policy, taken, sees_intents))
-        )
+        taken = request.GET.get("intent")
+        form = TryForm(request.POST) if request.method == "POST" else TryForm(initial=_sample(policy, taken, readable))
         tried = None
         if request.method == "POST" and form.is_valid():
             try:
@@ -223,12 +222,11 @@ def _lasting(duration: str) -> str:
     return f"about {minutes // 60} h {minutes % 60} min" if seconds and minutes >= 60 else duration
 
 
-def _sample(policy: Policy, taken: str | None, sees_intents: bool) -> dict[str, str]:
-    """What the form begins with: the intent that was chosen, the newest that this policy judged, or an outline."""
-    intent = None
-    if sees_intents:
-        rows = Intent.objects.order_by("-id")
-        intent = rows.filter(pk=taken).first() if taken else rows.filter(policy_version__policy=policy).first()
+def _sample(policy: Policy, taken: str | None, readable: QuerySet[Intent]) -> dict[str, str]:
+    """What the form begins with: of what is readable the intent that was chosen, the newest that this policy judged, or
+    an outline."""
+    rows = readable.order_by("-id")
+    intent = rows.filter(pk=taken).first() if taken else rows.filter(policy_version__policy=policy).first()
     if intent is None:
         return {"intent": json.dumps({"action": _one_action(policy), "payload": {}}, indent=2)}
     read = masking.document(intent)

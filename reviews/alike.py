@@ -18,7 +18,7 @@ from django.db.models.functions import RowNumber
 from django.utils.safestring import SafeString, mark_safe
 
 from audit import clock
-from intents import masking
+from intents import masking, reading
 from intents.models import Intent, RiskLevel
 from reviews import circumstances, presentation
 from reviews.circumstances import Origin
@@ -187,14 +187,14 @@ def page(
 ) -> Together | None:
     """Those alike that wait for this person, most urgent first; None where none does any more.
 
-    Who sees all intents and has no say in these sees them all the same. `problems` are why some of those that this
+    Who may read some of these and has a say in none sees those all the same. `problems` are why some of those that this
     person chose were not decided, and `kept` since when a page that is drawn once more shows them, by their ids.
     """
     now = clock.now()
     mine = waiting_for(person).filter(alike=key)
     count, why_not = mine.count(), ""
-    if not count and person.has_perm("intents.view_intent"):
-        mine = pending().filter(alike=key)
+    if not count:
+        mine = pending().filter(reading.visible_to(person), alike=key)
         count, why_not = mine.count(), "None of these waits for you."
     shown = list(mine.select_related("agent", "action_type_version")[:SHOWN])
     if not shown:

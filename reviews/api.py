@@ -4,12 +4,12 @@ from django.http import HttpResponse
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from intents import masking
+from intents import masking, reading
 from intents.api.callers import IS_AGENT, MAY_VIEW_INTENTS, actor_of, find_intent, known_as, person_of
-from intents.api.intents import one
+from intents.api.intents import one, shown, without_unreadable
 from intents.api.view import View, members, query, text_member, whole_number
 from intents.models import Intent
-from intents.representation import represent_to_people, represent_to_person
+from intents.representation import represent_to_person
 from reviews import api_schema, circumstances, decision_record, decisions, notes, revealing
 from reviews.models import Decision, Vote
 from reviews.queue import waiting_for
@@ -73,7 +73,7 @@ class RevealView(View):
         intent = find_intent(request, intent_id)
         revealing.reveal(intent, by=person_of(request))
         masking.unmask(intent)
-        return Response(represent_to_person(intent))
+        return Response(without_unreadable(request, [represent_to_person(intent)])[0])
 
 
 class AnswersView(View):
@@ -102,8 +102,9 @@ class DecisionView(View):
     def delete(self, request: Request, decision_id: str) -> Response:
         query(request)
         mine = Decision.objects.filter(reviewer=person_of(request))
+        mine = mine.select_related("intent__agent")
         decision = mine.filter(pk=decision_id).first() if ids.is_id(decision_id, "dec") else None
-        if decision is None:
+        if decision is None or not reading.may_read(person_of(request), decision.intent):
             raise Problem("not-found", f"There is no decision {known_as(decision_id, 'dec')} of yours.")
         decisions.withdraw(decision, by=person_of(request))
         return Response(one(request, Intent.objects.get(pk=decision.intent_id)))
@@ -118,8 +119,13 @@ class RecordView(View):
     def get(self, request: Request, decision_id: str) -> HttpResponse:
         query(request)
         found = Decision.objects.filter(pk=decision_id) if ids.is_id(decision_id, "dec") else Decision.objects.none()
-        decision = found.select_related("intent__agent", "intent__action_type_version").first()
-        if decision is None or not decision_record.may_read(person_of(request), decision):
+        found = found.select_related("intent__agent", "intent__action_type_version")
+        decision, person = found.first(), person_of(request)
+        if (
+            decision is None
+            or not decision_record.may_read(person, decision)
+            or not reading.may_read(person, decision.intent)
+        ):
             raise Problem(
                 "not-found",
                 f"There is no decision {known_as(decision_id, 'dec')} whose record is for you: auditors "
@@ -148,5 +154,5 @@ class QueueView(View):
         query(request, known=("limit",))
         limit = whole_number(request, "limit", default=50, least=1, most=200)
         waiting = waiting_for(person_of(request))
-        shown = list(waiting.select_related("agent")[:limit])
-        return Response({"count": waiting.count(), "results": represent_to_people(shown)})
+        first = list(waiting.select_related("agent")[:limit])
+        return Response({"count": waiting.count(), "results": shown(request, first)})

@@ -6,6 +6,7 @@ from rest_framework.authentication import BaseAuthentication, SessionAuthenticat
 from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 
+from intents import reading
 from intents.api.authentication import PERSON, bearer, fingerprint
 from reviews.models import PersonalToken
 from zehrava.problems import Problem
@@ -18,9 +19,11 @@ class PersonalTokenAuthentication(BaseAuthentication):
         text = bearer(request)
         if text is None or not text.startswith(PERSON):
             return None
-        found = PersonalToken.objects.select_related("user").filter(hash=fingerprint(text), revoked_at=None).first()
+        tokens = PersonalToken.objects.select_related("user").annotate(narrowed=reading.meets_a_rule("user"))
+        found = tokens.filter(hash=fingerprint(text), revoked_at=None).first()
         if found is None or not found.user.is_active:
             raise Problem("unauthenticated", "This token is not known here, was revoked, or its person has left.")
+        setattr(found.user, reading.MEETS_A_RULE, found.narrowed)
         return found.user, found
 
     def authenticate_header(self, request: Request) -> str:

@@ -12,14 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from django.contrib.auth.models import User
+from django.contrib.auth.models import AnonymousUser, User
 from django.db import transaction
 from django.utils.safestring import SafeString, mark_safe
 
 from audit import clock, ledger
 from audit.actors import Actor
 from audit.text import is_hidden
-from intents import lifecycle
+from intents import lifecycle, reading
 from intents.models import Intent, Status
 from intents.reasons import read_reason
 from reviews import confirming, decisions, stepping_up
@@ -155,9 +155,9 @@ def marks_of(intent_ids: Iterable[str]) -> Mapping[str, SafeString]:
 # --- its review -----------------------------------------------------------------------------------------------------
 
 
-def count_open() -> int:
-    """How many reviews nobody has closed; one query."""
-    return BreakGlassReview.objects.filter(closed_at=None).count()
+def count_open(person: User | AnonymousUser) -> int:
+    """How many reviews nobody has closed, of what this person may read; one query."""
+    return BreakGlassReview.objects.filter(reading.visible_to(person, "intent__"), closed_at=None).count()
 
 
 def why_not_close(review: BreakGlassReview, person: User) -> str:

@@ -13,6 +13,7 @@ from unfold.decorators import display
 from audit.admin_readonly import ReadOnlyAdmin
 from audit.text import visible
 from intents.governed_admin import link_to
+from intents.readable_admin import OfReadableIntents
 from reviews.models import Delivery
 from reviews.notifications.states import COLOURS, SENT, WAITING, state_of
 
@@ -35,7 +36,7 @@ class StateFilter(admin.SimpleListFilter):
 
 
 @admin.register(Delivery)
-class DeliveryAdmin(ReadOnlyAdmin, ModelAdmin):  # type: ignore[misc]
+class DeliveryAdmin(OfReadableIntents, ReadOnlyAdmin, ModelAdmin):  # type: ignore[misc]
     list_display = (
         "shown_occasion",
         "intent_link",

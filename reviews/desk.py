@@ -16,7 +16,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from audit import clock
-from intents import in_force
+from intents import in_force, reading
 from intents.models import Intent, RiskLevel, Status
 from intents.steps import later_groups
 from reviews import alike, presentation
@@ -54,7 +54,10 @@ ORDER = {
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How much waits: for this person, for anyone, and for somebody to find out what an execution did."""
+    """How much waits: for this person, for anyone, and for somebody to find out what an execution did.
+
+    Of the last two, what this person may read.
+    """
 
     mine: int = 0
     all: int = 0
@@ -106,17 +109,17 @@ class Desk:
 def page(request: HttpRequest) -> Desk:
     """The desk as this person sees it; reads `tab`, `page` and the filters from the query."""
     person, now = _person(request), clock.now()
-    sees_all = person.has_perm("intents.view_intent")
+    sees_some = person.has_perm(reading.VIEW)
     counted = counts(request)
     wanted = request.GET.get("tab")
-    tab = wanted if wanted in ORDER and (sees_all or wanted in (MINE, GROUPS, ESCALATED, SOON)) else MINE
-    rows = _rows(tab, request, sees_all=sees_all, now=now)
+    tab = wanted if wanted in ORDER and (sees_some or wanted in (MINE, GROUPS, ESCALATED, SOON)) else MINE
+    rows = _rows(tab, request, now=now)
     filters = DeskFilter(request.GET, rows, asked=_asked_of(request), now=now)
     lines, shown = _lines(filters.qs, tab, request, now)
     query = request.GET.copy()
     query.pop("page", None)
     return Desk(
-        tabs=_tabs(tab, counted, sees_all=sees_all, escalates=_escalates(request)),
+        tabs=_tabs(tab, counted, sees_some=sees_some, escalates=_escalates(request)),
         tab=tab,
         view=TABLE if request.COOKIES.get(VIEW_COOKIE) == TABLE else CARDS,
         lines=lines,
@@ -152,12 +155,13 @@ def follow(request: HttpRequest) -> dict[str, Any]:
 def _revision(request: HttpRequest) -> str:
     """Short, and another one whenever somebody proposes, decides, takes a vote back, or finds out what happened.
 
-    Of who sees no others, whenever any of that is about what waits for them.
+    Of who may not read all, whenever any of that is about what waits for them or what they may read.
     """
     counted = counts(request)
     takes, votes = _takes(request), Decision.objects.all()
-    if not _person(request).has_perm("intents.view_intent"):
-        theirs = pending().filter(_waiting(request).condition).order_by()
+    sight = reading.sight_of(_person(request))
+    if not sight.everything:
+        theirs = pending().filter(_waiting(request).condition | sight.condition()).order_by()
         takes, votes = takes_of(theirs), votes.filter(intent__in=theirs)
     voted = votes.aggregate(newest=Max("pk"), withdrawn=Max("withdrawn_at"))
     taken = [(pk, takes[pk].person_id) for pk in sorted(takes)]
@@ -169,10 +173,11 @@ def counts(request: HttpRequest) -> Counts:
     """The numbers on the desk and in the sidebar; what they come from is read once per request."""
     if not request.user.is_authenticated:
         return Counts()
-    seen, mine = _overview(request), _waiting(request).number
-    if not _person(request).has_perm("intents.view_intent"):
+    mine, sight = _waiting(request).number, reading.sight_of(_person(request))
+    if sight == reading.NOTHING:
         # Nor is anything said of what else moves.
         return Counts(mine)
+    seen = _overview(request).seen_by(sight)
     return Counts(mine, seen.pending, seen.indeterminate, seen.moved)
 
 
@@ -234,7 +239,7 @@ def _overview(request: HttpRequest) -> Overview:
     return known
 
 
-def _rows(tab: str, request: HttpRequest, *, sees_all: bool, now: datetime) -> QuerySet[Intent]:
+def _rows(tab: str, request: HttpRequest, *, now: datetime) -> QuerySet[Intent]:
     """The intents of a tab in their order."""
     if tab == MINE:
         return pending().filter(_waiting(request).condition)
@@ -242,18 +247,26 @@ def _rows(tab: str, request: HttpRequest, *, sees_all: bool, now: datetime) -> Q
         return pending().filter(_asks_mine(request))
     if tab == ESCALATED:
         late = pending().filter(escalated(_overview(request).asked)).order_by("created_at", "id")
-        return late if sees_all else late.filter(_asks_mine(request))
+        return late.filter(_theirs(request))
     if tab == SOON:
-        soon = pending() if sees_all else pending().filter(_asks_mine(request))
+        soon = pending().filter(_theirs(request))
         return soon.filter(expires_at__lte=now + ABOUT_TO_EXPIRE).order_by("expires_at", "id")
+    person = _person(request)
     if tab == ALL:
-        return pending()
+        return pending().filter(reading.visible_to(person))
     if tab == PERSON:
-        return Intent.objects.filter(status=Status.INDETERMINATE).order_by("id")
+        return Intent.objects.filter(reading.visible_to(person), status=Status.INDETERMINATE).order_by("id")
     stands = Q(decisions__withdrawn_at=None)
-    newest = Decision.objects.filter(withdrawn_at=None).exclude(intent__status=Status.PENDING_APPROVAL).order_by("-id")
+    decided = Decision.objects.filter(reading.visible_to(person, "intent__"), withdrawn_at=None)
+    newest = decided.exclude(intent__status=Status.PENDING_APPROVAL).order_by("-id")
     ids = list(dict.fromkeys(newest.values_list("intent_id", flat=True)[:DECIDED_SHOWN]))
     return Intent.objects.filter(pk__in=ids).annotate(last=Max("decisions__pk", filter=stands)).order_by("-last")
+
+
+def _theirs(request: HttpRequest) -> Q:
+    """What of what is pending this person may know of: what they may read, and what asks them."""
+    sight = reading.sight_of(_person(request))
+    return sight.condition() if sight.everything else sight.condition() | _asks_mine(request)
 
 
 def _asks_mine(request: HttpRequest) -> Q:
@@ -293,31 +306,31 @@ def _lines(rows: QuerySet[Intent], tab: str, request: HttpRequest, now: datetime
 
 def _escalates(request: HttpRequest) -> bool:
     """Whether a policy behind what is pending escalates, or some of it cannot be met: else nothing is to be seen."""
-    stuck = _person(request).has_perm("intents.view_intent") and _overview(request).unmeetable
+    stuck = _overview(request).seen_by(reading.sight_of(_person(request))).unmeetable
     return bool(stuck) or any(ask.escalates for ask in _asked_of(request).values())
 
 
 def _asked_of(request: HttpRequest) -> Asked:
     """The requirements that this person may know of: all, or those of what they may be shown."""
-    person, asked = _person(request), _overview(request).asked
-    if person.has_perm("intents.view_intent"):
+    asked = _overview(request).asked
+    if reading.sees_all(_person(request)):
         return asked
     known: set[Under] | None = getattr(request, "_desk_known", None)
     if known is None:
-        shown = pending().order_by().filter(_asks_mine(request))
+        shown = pending().order_by().filter(_theirs(request))
         known = {Under(*each) for each in shown.values_list(*Under._fields).distinct()}
         request._desk_known = known  # type: ignore[attr-defined]
     return {under: ask for under, ask in asked.items() if under in known}
 
 
-def _tabs(tab: str, counted: Counts, *, sees_all: bool, escalates: bool) -> list[Tab]:
+def _tabs(tab: str, counted: Counts, *, sees_some: bool, escalates: bool) -> list[Tab]:
     shown: list[tuple[str, str, int | None]] = [
         (MINE, "Waiting for me", counted.mine),
         (GROUPS, "My groups", None),
         *([(ESCALATED, "Escalated", None)] if escalates or tab == ESCALATED else []),
         (SOON, "About to expire", None),
     ]
-    if sees_all:
+    if sees_some:
         shown += [
             (ALL, "All waiting", counted.all),
             (PERSON, "Needs a person", counted.person),

@@ -11,15 +11,17 @@ delegate bars the one in the name of the other.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from django.contrib.auth.models import User
 from django.db.models import QuerySet, prefetch_related_objects
 
+from intents import reading
 from intents.models import Intent, Status
 from intents.names import folded
+from intents.reading import Sight
 from reviews import quorum
 from reviews.asked import asked_of
 from reviews.models import Decision, Delegation, Vote
@@ -200,10 +202,9 @@ def still_to_decide(
     ]
 
 
-def viewers_of(people: Iterable[User]) -> set[int]:
-    """The keys of those of these people who are active and may view every intent; one query."""
-    viewers = holders_of("intents.view_intent").filter(pk__in=[person.pk for person in people])
-    return set(viewers.values_list("pk", flat=True))
+def viewers_of(people: Iterable[User]) -> Mapping[int, Sight]:
+    """What those of these people who are active may read by permission, by their keys; one query."""
+    return reading.sights_of(people)
 
 
 def holders_of(permission: str, *, with_superusers: bool = True) -> QuerySet[User]:
@@ -212,9 +213,20 @@ def holders_of(permission: str, *, with_superusers: bool = True) -> QuerySet[Use
     return User.objects.with_perm(permission, backend=backend, include_superusers=with_superusers)
 
 
-def may_view(intent: Intent, person: User, viewers: Collection[int], ties: Ties | None = None) -> bool:
-    """Whether this person may open this intent: who may view all of them, see `viewers_of`, and who has a say in it."""
-    return person.is_active and (person.pk in viewers or may_decide(intent, person, ties) is None)
+def may_view(
+    intent: Intent, person: User, viewers: Mapping[int, Sight] | None = None, ties: Ties | None = None
+) -> bool:
+    """Whether this person may open this intent: by permission, see `intents.reading`, or because they have a say in it.
+
+    `viewers` is what `viewers_of` read, for who asks about many people.
+    """
+    sight = reading.sight_of(person) if viewers is None else viewers.get(person.pk, reading.NOTHING)
+    return person.is_active and (sight.shows(intent) or has_a_say(person, intent, ties))
+
+
+def has_a_say(person: User, intent: Intent, ties: Ties | None = None) -> bool:
+    """Whether this person has a say in this intent, whatever its status."""
+    return may_decide(intent, person, ties) is None
 
 
 def votes_of(intents: Iterable[Intent]) -> dict[str, list[Decision]]:

@@ -14,6 +14,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
+from django.contrib.auth.models import User
 from django.db.models import Count, Min, Q
 from django.db.models.fields.json import KT
 from django.db.models.functions import Now, TruncDate
@@ -21,6 +22,7 @@ from django.urls import reverse
 from django.utils.safestring import SafeString
 
 from audit.text import visible
+from intents import reading
 from intents.models import Intent, Status
 from reviews import presentation
 from reviews.intent_filters import LATELY, decided_lately
@@ -88,13 +90,14 @@ class Figures:
     now: datetime
 
 
-def figures(now: datetime) -> Figures:
-    """The figures of the last `DAYS` days; eight queries, however many rows there are."""
+def figures(now: datetime, person: User) -> Figures:
+    """The figures of the last `DAYS` days, over what this person may read; eight queries for any number of rows."""
     since = now.date() - timedelta(days=DAYS - 1)
-    recent = Intent.objects.filter(created_at__gte=datetime.combine(since, time.min, UTC)).order_by()
+    read = Intent.objects.filter(reading.visible_to(person))
+    recent = read.filter(created_at__gte=datetime.combine(since, time.min, UTC)).order_by()
     days = _days(recent, since)
     return Figures(
-        figures=_now(now),
+        figures=_now(now, person),
         chart=_chart(days),
         chart_options=json.dumps(_CHART_OPTIONS),
         days=days,
@@ -106,15 +109,16 @@ def figures(now: datetime) -> Figures:
     )
 
 
-def _now(now: datetime) -> list[Figure]:
+def _now(now: datetime, person: User) -> list[Figure]:
+    read, theirs = Intent.objects.filter(reading.visible_to(person)), reading.visible_to(person, "intent__")
     index, listed = reverse("admin:index"), reverse("admin:intents_intent_changelist")
     waiting = Q(status=Status.PENDING_APPROVAL, expires_at__gt=Now())
-    found = Intent.objects.filter(status__in=[Status.PENDING_APPROVAL, Status.INDETERMINATE]).aggregate(
+    found = read.filter(status__in=[Status.PENDING_APPROVAL, Status.INDETERMINATE]).aggregate(
         waiting=Count("pk", filter=waiting),
         oldest=Min("created_at", filter=waiting),
         person=Count("pk", filter=Q(status=Status.INDETERMINATE)),
     )
-    lately = Intent.objects.filter(decided_at__gt=now - LATELY)
+    lately = read.filter(decided_at__gt=now - LATELY)
     votes = lately.aggregate(
         approved=Count("pk", filter=decided_lately(Vote.APPROVE)),
         rejected=Count("pk", filter=decided_lately(Vote.REJECT)),
@@ -124,12 +128,12 @@ def _now(now: datetime) -> list[Figure]:
     return [
         Figure("Waiting for people", f"{found['waiting']:,}", f"{index}?tab=all"),
         Figure("Oldest that waits", oldest, f"{index}?tab=all"),
-        Figure("Median time to decide", _median(), decided, "from the proposal to the decision of a person"),
+        Figure("Median time to decide", _median(theirs), decided, "from the proposal to the decision of a person"),
         Figure("Approved in 24 hours", f"{votes['approved']:,}", f"{listed}?decided=approve", "by people"),
         Figure("Rejected in 24 hours", f"{votes['rejected']:,}", f"{listed}?decided=reject", "by people"),
         Figure(
             "Passed in advance in 24 hours",
-            f"{StandingUse.objects.filter(number__isnull=False, at__gt=now - LATELY).count():,}",
+            f"{StandingUse.objects.filter(theirs, number__isnull=False, at__gt=now - LATELY).count():,}",
             reverse("admin:reviews_standingapproval_changelist"),
             "on standing approvals",
         ),
@@ -137,8 +141,8 @@ def _now(now: datetime) -> list[Figure]:
     ]
 
 
-def _median() -> str:
-    newest = Decision.objects.filter(withdrawn_at=None).order_by("-id")
+def _median(theirs: Q) -> str:
+    newest = Decision.objects.filter(theirs, withdrawn_at=None).order_by("-id")
     asked = newest.values_list("created_at", "intent__created_at")[:SAMPLE]
     took = [(decided - proposed).total_seconds() for decided, proposed in asked]
     return presentation.span(timedelta(seconds=statistics.median(took))) if took else "–"

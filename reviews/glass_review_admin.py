@@ -19,6 +19,7 @@ from unfold.decorators import display
 
 from audit.admin_readonly import ReadOnlyAdmin
 from audit.text import visible
+from intents.readable_admin import OfReadableIntents
 from reviews import break_glass, presentation
 from reviews.models import BreakGlassReview, Finding
 from reviews.presentation import text
@@ -41,7 +42,7 @@ class StateFilter(admin.SimpleListFilter):
 
 
 @admin.register(BreakGlassReview)
-class BreakGlassReviewAdmin(ReadOnlyAdmin, ModelAdmin):  # type: ignore[misc]
+class BreakGlassReviewAdmin(OfReadableIntents, ReadOnlyAdmin, ModelAdmin):  # type: ignore[misc]
     list_display = ("what", "broken_by", "state", "broken_at", "shown_closed_by")
     list_display_links = ("what",)
     list_filter = (StateFilter, "finding")

@@ -31,7 +31,6 @@ from unfold.contrib.filters.admin import (
     ChoicesCheckboxFilter,
     FieldTextFilter,
     RangeDateTimeFilter,
-    RelatedDropdownFilter,
 )
 
 from audit.admin_readonly import ReadOnlyAdmin
@@ -39,7 +38,7 @@ from audit.event_types import EVENTS
 from audit.models import Event
 from audit.subjects import said_by_vote
 from audit.text import visible
-from intents import masking
+from intents import masking, reading
 from intents.models import Intent, RiskLevel, Status
 from reviews import (
     before_after,
@@ -48,11 +47,12 @@ from reviews import (
     entitlement,
     intent_page,
     presentation,
+    replacing,
     revealing,
 )
 from reviews.glass_doors import GlassDoors
 from reviews.intent_doors import IntentDoors, person_of
-from reviews.intent_filters import AskedFilter, DecidedFilter, RuleFilter
+from reviews.intent_filters import AgentFilter, AskedFilter, DecidedFilter, RuleFilter
 from reviews.models import Decision, Ground
 from reviews.second_factor import freshest
 from reviews.similar_decisions import similar_decisions
@@ -75,7 +75,7 @@ class IntentAdmin(IntentDoors, GlassDoors, ReadOnlyAdmin, ModelAdmin):  # type: 
         ("status", ChoicesCheckboxFilter),
         ("risk_level", ChoicesCheckboxFilter),
         ("action", FieldTextFilter),
-        ("agent", RelatedDropdownFilter),
+        ("agent", AgentFilter),
         ("created_at", RangeDateTimeFilter),
         DecidedFilter,
         RuleFilter,
@@ -93,16 +93,17 @@ class IntentAdmin(IntentDoors, GlassDoors, ReadOnlyAdmin, ModelAdmin):  # type: 
     # --- who may look ---
 
     def has_view_permission(self, request: HttpRequest, obj: Intent | None = None) -> bool:
-        """People with the permission see all; who fills a seat of an intent sees that one."""
-        if super().has_view_permission(request, obj):
-            return True
-        return obj is not None and entitlement.may_decide(obj, person_of(request), ties_of(request)) is None
+        """The list is for people with the permission; one intent for who may read it, or has a say in it."""
+        if obj is None:
+            return super().has_view_permission(request)
+        return entitlement.may_view(obj, person_of(request), ties=ties_of(request))
 
     # --- the list ---
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Intent]:
         broken = Decision.objects.filter(intent=OuterRef("pk"), break_glass=True)
-        rows = super().get_queryset(request).annotate(glass_broken=Exists(broken))
+        rows = super().get_queryset(request).filter(reading.visible_to(request.user))
+        rows = rows.annotate(glass_broken=Exists(broken))
         return rows.defer("verdict", "requirement", "claims")
 
     @admin.display(description="What")
@@ -152,13 +153,14 @@ class IntentAdmin(IntentDoors, GlassDoors, ReadOnlyAdmin, ModelAdmin):  # type: 
         """What the ledger says about this intent, oldest first."""
         intent = self._intent(request, object_id)
         events = Event.objects.filter(intent_id=intent.pk).order_by("id")[:HISTORY_SHOWN]
+        person, ties = person_of(request), ties_of(request)
         lines = [
             {
                 "event": event,
                 "said": said_by_vote(event),
                 "meaning": EVENTS.get(event.type, ""),
                 "actor": visible(event.actor_name),
-                "facts": tree(json.loads(event.line)["facts"]),
+                "facts": tree(replacing.without_unseen(json.loads(event.line)["facts"], person, ties)),
             }
             for event in events
         ]
@@ -207,7 +209,11 @@ class IntentAdmin(IntentDoors, GlassDoors, ReadOnlyAdmin, ModelAdmin):  # type: 
         intent = self._intent(request, object_id)
         if not super().has_view_permission(request):
             raise PermissionDenied
-        context = {"intent": intent, "what": presentation.title(intent), "similar": similar_decisions(intent)}
+        context = {
+            "intent": intent,
+            "what": presentation.title(intent),
+            "similar": similar_decisions(intent, person_of(request)),
+        }
         if "HX-Request" in request.headers:
             return TemplateResponse(request, "reviews/intent_similar.html", context)
         return self._render(request, "reviews/intent_similar_page.html", {**context, "title": "Similar decisions"})

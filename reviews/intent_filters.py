@@ -6,11 +6,13 @@ from datetime import timedelta
 from typing import Any
 
 from django.contrib.admin import SimpleListFilter
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.http import HttpRequest
+from unfold.contrib.filters.admin import RelatedDropdownFilter
 
 from audit import clock
 from audit.text import visible
+from intents import reading
 from intents.models import Intent, Status
 from reviews.models import Decision, Vote
 
@@ -28,6 +30,16 @@ def decided_lately(vote: Vote) -> Exists:
     """Whether a vote of this kind decided it within `LATELY`, as a condition on intents: one of two decides nothing."""
     votes = Decision.objects.filter(intent=OuterRef("pk"), withdrawn_at=None, vote=vote)
     return Exists(votes.filter(intent__decided_at__gt=clock.now() - LATELY, intent__status__in=_CAME_OF[vote]))
+
+
+class AgentFilter(RelatedDropdownFilter):
+    """The agents whose intents this person may read; to who reads not all of them, others are not named."""
+
+    def field_choices(self, field: Any, request: HttpRequest, model_admin: Any) -> list[tuple[Any, str]]:
+        if reading.sees_all(request.user):
+            return super().field_choices(field, request, model_admin)
+        theirs = Intent.objects.filter(reading.visible_to(request.user), agent=OuterRef("pk"))
+        return field.get_choices(include_blank=False, ordering=("name",), limit_choices_to=Q(Exists(theirs)))
 
 
 class DecidedFilter(SimpleListFilter):

@@ -16,7 +16,7 @@ from django.urls import reverse
 from django.utils.safestring import SafeString, mark_safe
 
 from audit import clock, signing
-from intents import integrity, masking
+from intents import integrity, masking, reading
 from intents.models import Execution, ExecutionState, Intent, Status
 from intents.steps import has_time_left
 from reviews import before_after, break_glass, decision_record, presentation, renderings, revealing, stepping_up
@@ -269,8 +269,8 @@ def build(intent: Intent, person: User, *, now: datetime, ties: Ties, factor: Fa
         left_out=[text(why) for why in (*given_in_vain(intent, votes, ties), *sentences(out))],
         rejected=_rejected(intent, votes, ties),
         eligible=eligible,
-        # Who sees one intent only sees none of the others.
-        track=_track_record(intent) if person.has_perm("intents.view_intent") else None,
+        # Who sees one intent only sees none of the others; who sees some, those.
+        track=_track_record(intent, person) if person.has_perm(reading.VIEW) else None,
         plan=plan_of(intent),
         at_the_end=at_the_end(intent),
         nobody_can=intent.status == Status.PENDING_APPROVAL and not can_be_met_by(intent, votes, eligible, ties),
@@ -342,10 +342,10 @@ def _rejected(intent: Intent, votes: list[Decision], ties: Ties) -> tuple[int, i
     return (len(rejections(intent, votes, ties)), needed) if needed > 1 else None
 
 
-def _track_record(intent: Intent) -> TrackRecord:
+def _track_record(intent: Intent, person: User) -> TrackRecord:
     earlier = list(
         Intent.objects.filter(agent_id=intent.agent_id, action=intent.action)
-        .filter(pk__lt=intent.pk)
+        .filter(reading.visible_to(person), pk__lt=intent.pk)
         .order_by("-id")
         .values_list("pk", "status", "value_amount", "value_currency")[:TRACK_RECORD]
     )
@@ -353,10 +353,12 @@ def _track_record(intent: Intent) -> TrackRecord:
         Outcome(pk, Status(status).label, presentation.OUTCOME_COLOURS.get(Status(status), "bad"))
         for pk, status, *_ in reversed(earlier[:RECENT])
     ]
-    return TrackRecord(recent, _sentence(intent, earlier))
+    return TrackRecord(recent, _sentence(intent, earlier, sees_all=reading.sees_all(person)))
 
 
-def _sentence(intent: Intent, earlier: Sequence[tuple[str, str, Decimal | None, str | None]]) -> str:
+def _sentence(intent: Intent, earlier: Sequence[tuple[str, str, Decimal | None, str | None]], *, sees_all: bool) -> str:
+    if not earlier and not sees_all:
+        return "Of what you may read, this agent has never asked for this action before."
     if not earlier:
         return "This agent has never asked for this action before."
     counts = Counter(Status(status).label.lower() for _, status, *_ in earlier)
@@ -404,7 +406,7 @@ def _made(decision: Decision, person: User) -> Made | None:
     if decision.page_open_seconds is not None:
         seen = "all of the payload in sight" if decision.whole_payload_seen else "not all of the payload in sight"
         page = f"open for {presentation.span(timedelta(seconds=decision.page_open_seconds))}, {seen}"
-    may_read = person.has_perm("intents.view_intent") and decision_record.may_read(person, decision)
+    may_read = person.has_perm(reading.VIEW) and decision_record.may_read(person, decision)
     return Made(
         stage=text(decision.stage) if decision.stage else None,
         factor=factor,

@@ -6,7 +6,7 @@ Read from columns of what is pending, never from payloads: ten thousand that wai
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -14,8 +14,9 @@ from django.contrib.auth.models import User
 from django.db.models import Case, Count, Exists, Max, Min, OuterRef, Q, QuerySet, Sum, When
 from django.db.models.functions import Now
 
-from intents import steps
+from intents import reading, steps
 from intents.models import Intent, RiskLevel, Status
+from intents.reading import Sight
 from reviews.asked import in_effect
 from reviews.entitlement import Ballot, Matter, Say, about_this, barred_by, counted, names_person, says_of
 from reviews.models import Decision, Vote
@@ -71,29 +72,50 @@ class Pile(NamedTuple):
     currency: str | None = None
 
 
+class Heap(NamedTuple):
+    """What the same people may read of what is pending, or `indeterminate`: how many, the id of what came last, how
+    many nobody can meet as things stand, and how far escalations came in all."""
+
+    indeterminate: bool
+    environment: str
+    sensitivity: str
+    number: int
+    newest: str
+    unmeetable: int
+    steps_taken: int
+
+
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """All that is pending, in piles, and what its requirements ask. `newest` is the id of what came last.
-
-    `indeterminate` are those that nobody decides on any more: a person has to find out what their execution did.
-    `unmeetable` are those of what is pending that nobody can meet as things stand.
-    """
+    """All that is pending, in piles, and what its requirements ask; in `heaps` by who may read it."""
 
     piles: tuple[Pile, ...]
     asked: Asked
-    indeterminate: int
-    newest: str | None
-    unmeetable: int = 0
+    heaps: tuple[Heap, ...] = ()
+
+    def seen_by(self, sight: Sight) -> Overview:
+        """The same, counted over what somebody may read."""
+        return replace(self, heaps=tuple(each for each in self.heaps if sight.admits(*each[1:3])))
 
     @property
     def pending(self) -> int:
-        return sum(pile.number for pile in self.piles)
+        return sum(heap.number for heap in self.heaps if not heap.indeterminate)
+
+    @property
+    def indeterminate(self) -> int:
+        """Those that nobody decides on any more: a person has to find out what their execution did."""
+        return sum(heap.number for heap in self.heaps if heap.indeterminate)
+
+    @property
+    def unmeetable(self) -> int:
+        """Those of what is pending that nobody can meet as things stand."""
+        return sum(heap.unmeetable for heap in self.heaps)
 
     @property
     def moved(self) -> str:
         """Changes when something comes, and when an escalation goes on."""
-        steps_taken = sum((pile.under.steps_taken + pile.under.overtime) * pile.number for pile in self.piles)
-        return f"{self.newest} {steps_taken} {self.unmeetable}"
+        newest = max((heap.newest for heap in self.heaps), default=None)
+        return f"{newest} {sum(heap.steps_taken for heap in self.heaps)} {self.unmeetable}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,15 +154,14 @@ def overview() -> Overview:
     rows = _heaps(Intent.objects.filter(_PENDING)).union(
         _heaps(Intent.objects.filter(status=Status.INDETERMINATE)), all=True
     )
-    piles, one_of_each, indeterminate, unmeetable, newest = [], {}, 0, 0, ""
-    for status, digest, steps_taken, overtime, *owners, number, first, last, stuck in rows:
-        newest = max(newest, last)
-        if status == Status.INDETERMINATE:
-            indeterminate += number
-            continue
-        piles.append(Pile(Under(digest, steps_taken, bool(overtime)), frozenset(owners) - {None}, number))
-        one_of_each[digest] = first
-        unmeetable += stuck
+    piles, one_of_each, heaps = [], {}, []
+    for status, environment, sensitivity, digest, steps_taken, overtime, *owners, number, first, last, stuck in rows:
+        unknown = status == Status.INDETERMINATE
+        moved = 0 if unknown else (steps_taken + overtime) * number
+        heaps.append(Heap(unknown, environment, sensitivity, number, last, 0 if unknown else stuck, moved))
+        if not unknown:
+            piles.append(Pile(Under(digest, steps_taken, bool(overtime)), frozenset(owners) - {None}, number))
+            one_of_each[digest] = first
     requirements = dict(
         Intent.objects.filter(pk__in=one_of_each.values()).values_list("requirement_digest", "requirement")
     )
@@ -151,11 +172,11 @@ def overview() -> Overview:
         for under in unders
         if under.requirement_digest in requirements
     }
-    return Overview(tuple(piles), asked, indeterminate, newest or None, unmeetable)
+    return Overview(tuple(piles), asked, tuple(heaps))
 
 
 def _heaps(rows: QuerySet[Intent]) -> QuerySet[Intent, tuple[Any, ...]]:
-    alike = rows.order_by().values_list("status", *Under._fields, *OWNERS)
+    alike = rows.order_by().values_list("status", "environment", "sensitivity", *Under._fields, *OWNERS)
     stuck = Sum(Case(When(unmeetable=True, then=1), default=0))
     return alike.annotate(number=Count("pk"), first=Min("pk"), last=Max("pk"), stuck=stuck)
 
@@ -258,15 +279,16 @@ def _theirs(keys: Iterable[int]) -> Q:
 def may_be_shown(person: User, waiting: Waiting, asked: Asked, ties: Ties) -> Q:
     """Which of what is pending asks this person or who they stand in for, and may be shown to them, as a condition.
 
-    In their own right all of it for who may view every intent; else, and for somebody else, not what they have no say
-    in: of an agent of theirs, by a key that they made, or proposed on their behalf.
+    In their own right all that they may read; else, and for somebody else, not what they have no say in: of an agent of
+    theirs, by a key that they made, or proposed on their behalf.
     """
-    shown = Q(pk__in=[])
+    shown, sight = Q(pk__in=[]), reading.sight_of(person)
     for reach in waiting.reaches:
-        asking = asks(reach.say.groups, asked)
-        if reach.say.delegation is not None or not person.has_perm("intents.view_intent"):
+        asking, in_their_own = asks(reach.say.groups, asked), reach.say.delegation is None
+        if not (in_their_own and sight.everything):
             for_them = [pk for pk, principal in waiting.named.items() if _names_one_of(principal, reach.say, ties)]
-            asking &= ~_theirs(reach.keys) & reach.scope & ~Q(pk__in=for_them)
+            has_a_say = ~_theirs(reach.keys) & reach.scope & ~Q(pk__in=for_them)
+            asking &= has_a_say | sight.condition() if in_their_own else has_a_say
         shown |= asking
     return shown
 

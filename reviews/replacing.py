@@ -14,7 +14,7 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.utils.safestring import SafeString
 
-from intents import masking
+from intents import masking, reading
 from intents.models import Intent, Status
 from reviews.editing import Difference, Steps, differences
 from reviews.entitlement import may_view
@@ -40,6 +40,8 @@ _MEMBERS = {
 }
 # What an action type may derive from the payload, and what nobody but the agent says.
 _FIGURES = frozenset({"target", "value", "records"})
+# The facts of an event that name another intent.
+_REPLACING = ("supersedes", "superseded_by")
 _ONLY_CLAIMED = frozenset({"tags", "on_behalf_of"})
 
 
@@ -112,7 +114,18 @@ def _replaced(old: Intent, intent: Intent, person: User, former: Sequence[Decisi
 
 
 def _may_open(intent: Intent, person: User, ties: Ties) -> bool:
-    return may_view(intent, person, {person.pk} if person.has_perm("intents.view_intent") else (), ties)
+    return may_view(intent, person, ties=ties)
+
+
+def without_unseen(facts: dict[str, Any], person: User, ties: Ties) -> dict[str, Any]:
+    """The facts of an event of an intent, without the id of what it replaced or was replaced by where this person may
+    not open that."""
+    named = {name: facts[name] for name in _REPLACING if facts.get(name)}
+    if not named or reading.sees_all(person):
+        return facts
+    found = Intent.objects.select_related("agent").in_bulk(named.values())
+    unseen = [name for name, pk in named.items() if pk not in found or not _may_open(found[pk], person, ties)]
+    return {**facts, **dict.fromkeys(unseen, "another intent, which you may not open")}
 
 
 def _differences(old: Intent, new: Intent) -> list[Difference]:

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
+from django.contrib.auth.models import User
 from django.db.models import Exists, OuterRef, Prefetch, prefetch_related_objects
 from django.utils.safestring import SafeString
 
-from intents import masking
+from intents import masking, reading
 from intents.models import Intent, Status
 from reviews import presentation
 from reviews.entitlement import about_this
@@ -70,12 +71,13 @@ class Similar:
     at: datetime | None
 
 
-def similar_decisions(intent: Intent) -> list[Similar]:
-    """The `SHOWN` most similar past intents that people decided about, nearest first, then newest; two queries."""
+def similar_decisions(intent: Intent, person: User) -> list[Similar]:
+    """The `SHOWN` most similar past intents that people decided about and this person may read, nearest first, then
+    newest; two queries."""
     lately = Intent.objects.filter(action=intent.action, id__lt=intent.pk).order_by("-id").values("pk")[:LOOKED_AT]
     standing = Decision.objects.filter(withdrawn_at=None)
     rows = (
-        Intent.objects.filter(pk__in=lately)
+        Intent.objects.filter(reading.visible_to(person), pk__in=lately)
         .filter(Exists(standing.filter(intent=OuterRef("pk"))))
         .exclude(status=Status.PENDING_APPROVAL)
         .select_related("action_type_version")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import Group, Permission, User
 
 from audit import clock, ledger
 from audit.actors import Actor
@@ -15,8 +16,9 @@ from intents import in_force, lifecycle
 from intents.agents import create_key, register_agent
 from intents.documents import save_action_type, save_policy
 from intents.in_force import AgentInForce
-from intents.models import Agent, Intent
+from intents.models import Agent, Intent, ReadingRule
 from intents.propose import propose
+from intents.reading_rules import set_rule
 from reviews import circumstances
 from reviews.delegation import delegate
 from reviews.managers import set_manager
@@ -136,3 +138,18 @@ def opened(intent: Intent, person: User, **changes: Any) -> str:
 def ids_waiting_for(person: User) -> tuple[str, ...]:
     """What waits for this person, most urgent first."""
     return tuple(waiting_for(person).values_list("pk", flat=True))
+
+
+def narrow(group: str, *, environments: Sequence[str] = (), up_to: str = "") -> ReadingRule:
+    """Narrow what the members of this group read by its permission."""
+    made = Group.objects.get_or_create(name=group)[0]
+    return set_rule(made, environments=environments, sensitivity_up_to=up_to, by=ARRANGER)
+
+
+def give(group: str, *permissions: str) -> Group:
+    """A group with these permissions, each as `app.codename`."""
+    made = Group.objects.get_or_create(name=group)[0]
+    for label in permissions:
+        app, codename = label.split(".")
+        made.permissions.add(Permission.objects.get(content_type__app_label=app, codename=codename))
+    return made

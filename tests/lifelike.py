@@ -155,6 +155,7 @@ def seed() -> list[Sight]:
         *_delegations(people),
         *_masked(people, keys),
         *_weighed(people, keys),
+        *_reading_rules(),
         *_policy_pages(people),
         *_other_pages(),
     ]
@@ -455,6 +456,27 @@ def _weighed(people: dict[str, User], keys: dict[str, str]) -> list[Sight]:
         Sight("weighed", "rita", f"/admin/intents/intent/{intent.pk}/change/"),
         Sight("weighed-open", "sara", f"/admin/intents/intent/{intent.pk}/change/"),
         Sight("weighed-policy", "paul", f"/admin/intents/policy/{Policy.objects.get(name='payouts').pk}/change/"),
+    ]
+
+
+def _reading_rules() -> list[Sight]:
+    """What two groups read: one is narrowed, and one may not view intents in the first place."""
+    from tests.factories import give, make_agent, make_user, narrow
+
+    make_agent("canary-deployer", environment="staging")
+    give("staging_watchers", "intents.view_intent", "audit.view_event", "audit.export_event")
+    make_user("wanda", "staging_watchers")
+    make_user("walter", "staging_watchers", "operators")
+    rule = narrow("staging_watchers", environments=["staging"], up_to="normal")
+    give("contractors")
+    narrow("contractors", up_to="low")
+    address = "/admin/intents/readingrule"
+    return [
+        Sight("reading-rules", "ada", f"{address}/"),
+        Sight("reading-rule", "ada", f"{address}/{rule.pk}/change/"),
+        Sight("new-reading-rule", "ada", f"{address}/add/"),
+        Sight("narrowed-list", "wanda", "/admin/intents/intent/"),
+        Sight("narrowed-desk", "wanda", "/admin/"),
     ]
 
 

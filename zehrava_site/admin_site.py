@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from django.contrib.auth import get_user_model
 from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
@@ -116,14 +117,16 @@ class ZehravaAdminSite(UnfoldAdminSite):
         return JsonResponse(desk.follow(request))
 
     def figures(self, request: HttpRequest) -> HttpResponse:
-        """How the portal is doing, for who may see all intents: a page of its own, and a part of the desk's."""
+        """How the portal is doing, in what this person may read: a page of its own, and a part of the desk's."""
         from audit import clock
+        from intents import reading
         from reviews import figures
 
-        if not request.user.has_perm("intents.view_intent"):
+        person = request.user
+        if not isinstance(person, get_user_model()) or not person.has_perm(reading.VIEW):
             raise PermissionDenied
         request.current_app = self.name
-        page = figures.figures(clock.now())
+        page = figures.figures(clock.now(), person)
         if request.headers.get("HX-Request"):
             return TemplateResponse(request, "reviews/figures_panel.html", {"page": page})
         return TemplateResponse(

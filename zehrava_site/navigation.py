@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 
 from audit.navigation import evidence
-from intents import activation
+from intents import activation, reading
 from reviews import break_glass, desk
 
 Item = dict[str, Any]
@@ -19,7 +19,7 @@ Item = dict[str, Any]
 def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
     """Unfold's navigation for this person: groups of links, with counts where something waits."""
     counts = desk.counts(request)
-    sees_intents = request.user.has_perm("intents.view_intent")
+    sees_intents = request.user.has_perm(reading.VIEW)
     every_intent = reverse("admin:intents_intent_changelist")
     on_index = request.path == reverse("admin:index")
     on_person = on_index and request.GET.get("tab") == desk.PERSON
@@ -86,6 +86,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
             "People",
             ("Users", "person", "auth.user"),
             ("Groups", "group", "auth.group"),
+            ("Reading rules", "visibility", "intents.readingrule"),
             ("Personal tokens", "key", "reviews.personaltoken"),
         ),
         {
@@ -136,7 +137,7 @@ def _evidence(request: HttpRequest) -> list[dict[str, Any]]:
 def _glass_reviews(request: HttpRequest) -> dict[str, Any]:
     """What was approved beyond a requirement and nobody has reviewed yet; one query, for who sees reviews only."""
     shown = any(request.user.has_perm(each) for each in ("reviews.view_breakglassreview", break_glass.REVIEW))
-    badge = break_glass.count_open() if shown else 0
+    badge = break_glass.count_open(request.user) if shown else 0
     view = "admin:reviews_breakglassreview_changelist"
     return {"items": [_item("Broken glass", "emergency_home", view, badge=badge, shown=shown)]}
 

@@ -10,6 +10,7 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from audit.actors import Actor
+from intents import reading
 from intents.in_force import AgentInForce, Snapshot
 from intents.models import Intent
 from zehrava import ids
@@ -47,7 +48,7 @@ class PersonWith:
 
 IS_AGENT = IsAgent()
 IS_PERSON = IsPerson()
-MAY_VIEW_INTENTS = PersonWith("intents.view_intent", "people who may view intents")
+MAY_VIEW_INTENTS = PersonWith(reading.VIEW, "people who may view intents")
 MAY_CANCEL_INTENTS = PersonWith("intents.cancel_intent", "operators, who may cancel intents")
 
 Caller = IsAgent | IsPerson | PersonWith
@@ -100,18 +101,25 @@ def actor_of(request: Request) -> Actor:
 
 
 def visible_intents(request: Request) -> QuerySet[Intent]:
-    """An agent's own intents; every intent for people who came through the door."""
+    """An agent's own intents; for people those that they may read by permission."""
     if isinstance(request.auth, AgentInForce):
         return Intent.objects.filter(agent_id=request.auth.id)
-    return Intent.objects.all() if IS_PERSON.admits(request) else Intent.objects.none()
+    return Intent.objects.filter(reading.visible_to(request.user))
 
 
 def find_intent(request: Request, intent_id: str) -> Intent:
-    """The intent, if this caller can see it. Raises Problem `not-found`, the same for what is another agent's."""
-    intent = visible_intents(request).filter(pk=intent_id).first() if ids.is_id(intent_id, "int") else None
-    if intent is None:
-        raise no_intent(intent_id)
-    return intent
+    """The intent, if this caller can see it: people also what they have a say in.
+
+    Raises Problem `not-found`, the same for what is another agent's and for what is not theirs to read.
+    """
+    if ids.is_id(intent_id, "int"):
+        intent = visible_intents(request).filter(pk=intent_id).first()
+        if intent is None and IS_PERSON.admits(request) and not reading.sees_all(request.user):
+            intent = Intent.objects.select_related("agent").filter(pk=intent_id).first()
+            intent = intent if intent is not None and reading.may_read(request.user, intent) else None
+        if intent is not None:
+            return intent
+    raise no_intent(intent_id)
 
 
 def no_intent(intent_id: str) -> Problem:

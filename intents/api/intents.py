@@ -1,6 +1,6 @@
 """Proposing, reading and cancelling intents."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from django.http import HttpResponse
@@ -9,7 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.settings import api_settings
 
-from intents import cancelling
+from intents import cancelling, reading
 from intents.api import schema
 from intents.api.callers import (
     IS_AGENT,
@@ -24,6 +24,7 @@ from intents.api.callers import (
 )
 from intents.api.filters import narrowed
 from intents.api.view import View, members, query, text_member, whole_number
+from intents.in_force import AgentInForce
 from intents.models import Intent, Status
 from intents.propose import propose
 from intents.representation import represent, represent_to_people, represent_to_person
@@ -56,7 +57,7 @@ class IntentsView(View):
     def get(self, request: Request) -> Response:
         pages: BasePagination = api_settings.DEFAULT_PAGINATION_CLASS()  # type: ignore[operator, misc]
         page = pages.paginate_queryset(narrowed(visible_intents(request), request), request, view=self)
-        return pages.get_paginated_response(_as_read_by(request)(page or []))
+        return pages.get_paginated_response(shown(request, page or []))
 
     @schema.PROPOSE
     def post(self, request: Request) -> HttpResponse:
@@ -97,7 +98,8 @@ class IntentView(View):
         if (since := request.query_params.get("since")) is not None and since not in Status.values:
             raise Problem("invalid", f"since is a status: one of {', '.join(Status.values)}.", path="since")
         intent = find_intent(request, intent_id)
-        return Response(represent_to_person(intent) if IS_PERSON.admits(request) else one(request, intent))
+        document = represent_to_person(intent) if IS_PERSON.admits(request) else represent([intent])[0]
+        return Response(without_unreadable(request, [document])[0])
 
 
 class CancelView(View):
@@ -115,10 +117,23 @@ class CancelView(View):
 
 
 def one(request: Request, intent: Intent) -> dict[str, Any]:
-    """One intent as the API shows it to whoever asks."""
-    return _as_read_by(request)([intent])[0]
+    """One intent as the API shows it to this caller."""
+    return shown(request, [intent])[0]
 
 
-def _as_read_by(request: Request) -> Callable[[Iterable[Intent]], list[dict[str, Any]]]:
+def shown(request: Request, intents: Iterable[Intent]) -> list[dict[str, Any]]:
+    """These intents as the API shows them to this caller."""
     # Its own agent wrote it; people see what is sensitive once they reveal it.
-    return represent_to_people if IS_PERSON.admits(request) else represent
+    read = represent_to_people if IS_PERSON.admits(request) else represent
+    return without_unreadable(request, read(intents))
+
+
+def without_unreadable(request: Request, documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The same, where people do not read which intent was replaced unless they may read that by permission."""
+    replaced = {document["supersedes"] for document in documents} - {None}
+    if replaced and not isinstance(request.auth, AgentInForce) and not reading.sees_all(request.user):
+        theirs = set(visible_intents(request).filter(pk__in=replaced).values_list("pk", flat=True))
+        for document in documents:
+            if document["supersedes"] not in theirs:
+                document["supersedes"] = None
+    return documents

@@ -6,9 +6,10 @@ from intents.models.amendments import Amendment
 from intents.models.documents import ActionType, ActionTypeVersion, Policy, PolicyVersion
 from intents.models.executions import Execution, ExecutionState
 from intents.models.in_force import InForce
-from intents.models.intents import ExecutionMode, IdempotencyKey, Intent, RiskLevel, Status
+from intents.models.intents import ExecutionMode, IdempotencyKey, Intent, RiskLevel, Sensitivity, Status
 from intents.models.limits import LimitUse
 from intents.models.proving import Backtest, BacktestDifference, BacktestState, Change, ShadowVerdict
+from intents.models.reading import ReadingRule
 
 __all__ = [
     "ActionType",
@@ -30,8 +31,10 @@ __all__ = [
     "LimitUse",
     "Policy",
     "PolicyVersion",
+    "ReadingRule",
     "RequestState",
     "RiskLevel",
+    "Sensitivity",
     "ShadowVerdict",
     "Status",
 ]

@@ -48,6 +48,14 @@ class RiskLevel(models.TextChoices):
     CRITICAL = "critical", "Critical"
 
 
+class Sensitivity(models.TextChoices):
+    """What an action type says of the data in its payloads, the least first."""
+
+    LOW = "low", "Low"
+    NORMAL = "normal", "Normal"
+    HIGH = "high", "High"
+
+
 class Intent(models.Model):
     """One proposed action: who, which action, which payload, why, until when.
 
@@ -93,6 +101,11 @@ class Intent(models.Model):
     risk_score = models.PositiveSmallIntegerField(default=0)
     risk_level = models.CharField(max_length=10, choices=RiskLevel)
     risk_reasons = models.JSONField(default=list)
+
+    # What reading rules go by, see `intents.reading`: where its agent was registered when it proposed this, and what
+    # its action type said of the data in it; empty where that is not known. Later changes of either open nothing.
+    environment = models.CharField(max_length=63, blank=True, default="")
+    sensitivity = models.CharField(max_length=10, blank=True, default="", choices=Sensitivity)
 
     # Of what people were asked. For the desk, while it is pending: whom the agent says it acts for, folded, and what it
     # is like (see likeness). For good: that it was asked at all (see attention); `alike` is empty for all others.
@@ -147,6 +160,9 @@ class Intent(models.Model):
             models.CheckConstraint(condition=Q(execution_mode__in=ExecutionMode.values), name="intent_mode_known"),
             models.CheckConstraint(condition=Q(risk_level__in=RiskLevel.values), name="intent_risk_known"),
             models.CheckConstraint(condition=Q(expires_at__gt=models.F("created_at")), name="intent_expires_later"),
+            models.CheckConstraint(
+                condition=Q(sensitivity__in=["", *Sensitivity.values]), name="intent_sensitivity_known"
+            ),
         ]
         indexes = [
             # The desk: what waits, most urgent first.
@@ -194,6 +210,8 @@ class Intent(models.Model):
             # The admin's list and GET /intents filtered by status.
             models.Index(fields=["status", "-id"], name="intent_status"),
             models.Index(fields=["action", "-id"], name="intent_action"),
+            # The admin's list, counted for who reads some: past all payloads it would take a second.
+            models.Index(fields=["environment", "sensitivity", "-id"], name="intent_reading"),
         ]
 
     def __str__(self) -> str:

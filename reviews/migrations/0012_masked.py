@@ -8,7 +8,7 @@ from audit.immutability import AppendOnly
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("intents", "0012_reveal"),
+        ("intents", "0013_reveal"),
         ("reviews", "0011_reporting_lines"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]

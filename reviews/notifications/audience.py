@@ -13,7 +13,8 @@
 | somebody approved it beyond the requirement | auditors; not who did it |
 | a standing approval was suspended | its owner and who approved it |
 
-Nobody who was deactivated is told anything, and no text of an agent chooses who is.
+Nobody who was deactivated is told anything, and no text of an agent chooses who is. But for the owner of its agent,
+nobody is told of an intent that they may not read.
 """
 
 from __future__ import annotations
@@ -136,10 +137,10 @@ class Recheck:
         if occasion == Occasion.ASK:
             return bool(_could_fill_a_seat(intent, self._votes.get(intent.pk, []), [person], self._ties))
         if occasion == Occasion.NEEDS_PERSON:
-            settles = person.pk in self._settlers
+            settles = person.pk in self._settlers and may_view(intent, person, self._viewers, self._ties)
             return settles and (intent.status == Status.PENDING_APPROVAL or not _is_theirs(intent, person, self._ties))
         if occasion == Occasion.GLASS:
-            return person.pk in self._auditors
+            return person.pk in self._auditors and may_view(intent, person, self._viewers, self._ties)
         owns = occasion == Occasion.OUTCOME and person.pk == intent.agent.owner_id
         return owns or may_view(intent, person, self._viewers, self._ties)
 
@@ -168,7 +169,13 @@ class _Known:
         self.auditors = list(members_of([AUDITORS])) if any(event.type == GLASS for event in events) else []
         voters = [vote.reviewer for votes in self.votes.values() for vote in votes]
         askers = [note.question.author for note in self.notes.values() if note.question is not None]
-        self.viewers = viewers_of([*voters, *(one for one in askers if one is not None)])
+        two = [one for each in self.suspended.values() for one in (each.owner, each.approver)]
+        told = [*voters, *self.settlers, *self.auditors, *(one for one in (*askers, *two) if one is not None)]
+        self.viewers = viewers_of(told)
+
+    def who_may_read(self, intent: Intent, people: Iterable[User]) -> list[User]:
+        """Of these people, who may open the intent: a mail says what its page does."""
+        return [person for person in people if may_view(intent, person, self.viewers, self.ties)]
 
 
 def _told(event: Event, known: _Known) -> Iterator[Told]:
@@ -182,12 +189,12 @@ def _told(event: Event, known: _Known) -> Iterator[Told]:
         yield from _told_of_suspended(event, intent, known)
         return
     if event.type == UNKNOWN:
-        for person in known.settlers:
+        for person in known.who_may_read(intent, known.settlers):
             if not _is_theirs(intent, person, known.ties):
                 yield Told(event, intent, Occasion.NEEDS_PERSON, person)
         yield from _channels(event, intent, Occasion.NEEDS_PERSON, [SETTLERS])
     if event.type == GLASS:
-        for person in known.auditors:
+        for person in known.who_may_read(intent, known.auditors):
             if not _did_it(event, person):
                 yield Told(event, intent, Occasion.GLASS, person)
         yield from _channels(event, intent, Occasion.GLASS, [AUDITORS])
@@ -250,7 +257,7 @@ def _told_that_nobody_can(event: Event, intent: Intent, known: _Known) -> Iterat
     """Those who can do something about it: add somebody to a group, or cancel it."""
     if not _asked(event, intent):
         return
-    for person in known.settlers:
+    for person in known.who_may_read(intent, known.settlers):
         yield Told(event, intent, Occasion.NEEDS_PERSON, person)
     yield from _channels(event, intent, Occasion.NEEDS_PERSON, [SETTLERS])
 
@@ -277,7 +284,7 @@ def _concerned(intent: Intent, votes: Iterable[Decision], known: _Known) -> list
     owner = intent.agent.owner
     voters = {vote.reviewer_id: vote.reviewer for vote in votes}
     voters.pop(owner.pk, None)
-    told = [voter for voter in voters.values() if may_view(intent, voter, known.viewers, known.ties)]
+    told = known.who_may_read(intent, voters.values())
     return [*([owner] if owner.is_active else []), *told]
 
 
@@ -289,15 +296,16 @@ def _told_of_note(event: Event, intent: Intent, known: _Known) -> Iterator[Told]
         if not _did_it(event, person):
             yield Told(event, intent, Occasion.MENTION, person, note=note)
     asker = note.question.author if note.kind == NoteKind.ANSWER and note.question is not None else None
-    if asker is not None and may_view(intent, asker, known.viewers, known.ties):
+    if asker is not None and known.who_may_read(intent, [asker]):
         yield Told(event, intent, Occasion.ANSWER, asker, note=note)
 
 
 def _told_of_suspended(event: Event, intent: Intent, known: _Known) -> Iterator[Told]:
     """Whose word it is; also to who rejected the sample, for it is about both of theirs."""
     approval = known.suspended.get(event.subject_id)
-    for person in (approval.owner, approval.approver) if approval is not None else ():
-        if person is not None and person.is_active:
+    two = (approval.owner, approval.approver) if approval is not None else ()
+    for person in known.who_may_read(intent, [one for one in two if one is not None]):
+        if person.is_active:
             yield Told(event, intent, Occasion.STANDING, person)
 
 

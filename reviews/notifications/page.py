@@ -44,6 +44,7 @@ class Told:
     state: str
     colour: str
     at: str
+    opens: bool
 
 
 def mine(request: HttpRequest) -> HttpResponse:
@@ -120,6 +121,7 @@ def _told(person: User, wanted: NotificationSettings) -> list[Told]:
                 state,
                 _PILLS.get(COLOURS.get(state, ""), ""),
                 instant(at, zone),
+                opens,
             )
         )
     return found

@@ -11,7 +11,7 @@ from django.contrib.auth.models import User
 from django.core.paginator import Page, Paginator
 from django.utils.safestring import SafeString
 
-from intents import in_force
+from intents import in_force, reading
 from intents.judging import ONE_REVIEWER
 from intents.models import Intent, Status
 from reviews import entitlement, presentation, stepping_up
@@ -124,9 +124,9 @@ def detail(
         with_you=second is person and waits,
         asked=list(_asked(approval, people, proved=proved)),
         terms=list(_terms(approval)),
-        uses=_lines(approval, pages.get("uses"), number__isnull=False),
-        samples=_lines(approval, pages.get("samples"), number=None),
-        tally=samples.tally(approval),
+        uses=_lines(approval, person, pages.get("uses"), number__isnull=False),
+        samples=_lines(approval, person, pages.get("samples"), number=None),
+        tally=samples.tally(approval, among=reading.visible_to(person, "intent__")),
         may=Abilities(not why_not, why_not, steps.may_refuse(approval, person), steps.may_revoke(approval, person)),
         no_factor=no_factor,
         factor_address=stepping_up.address(approval.terms_digest, back=address),
@@ -202,8 +202,9 @@ def _terms(approval: StandingApproval) -> Iterator[tuple[str, SafeString]]:
     yield "Suspended", text(f"where people reject more than {approval.disagreement_percent} of 100 of those")
 
 
-def _lines(approval: StandingApproval, page: Any, **which: Any) -> Lines:
-    rows = StandingUse.objects.filter(standing_approval=approval, **which).order_by("-id")
+def _lines(approval: StandingApproval, person: User, page: Any, **which: Any) -> Lines:
+    theirs = reading.visible_to(person, "intent__")
+    rows = StandingUse.objects.filter(theirs, standing_approval=approval, **which).order_by("-id")
     rows = rows.select_related("intent__action_type_version")
     found = Paginator(rows, PER_PAGE).get_page(page)
     return Lines(found, [_line(use) for use in found])

@@ -67,12 +67,12 @@ def sampled(intent: Intent) -> StandingApproval | None:
     return None if use is None else use.standing_approval
 
 
-def tally(approval: StandingApproval) -> Tally:
-    """What became of its samples, over its whole life; one query."""
+def tally(approval: StandingApproval, *, among: Q | None = None) -> Tally:
+    """What became of its samples, over its whole life; one query. `among` is which intents count, all without it."""
     decided = Q(intent__decided_at__isnull=False)
     rejected = Q(intent__status=Status.REJECTED)
     return Tally(
-        **StandingUse.objects.filter(standing_approval=approval, number=None).aggregate(
+        **StandingUse.objects.filter(among or Q(), standing_approval=approval, number=None).aggregate(
             all=Count("pk"),
             approved=Count("pk", filter=decided & ~rejected),
             rejected=Count("pk", filter=rejected),

@@ -281,7 +281,7 @@ def test_the_page_of_an_agent_says_what_it_did_and_how_often_people_agreed(db: N
     make_intent(key, action="c.d")
     make_intent(make_agent("another")[1], action="a.b")
 
-    record = record_of(Agent.objects.get(pk=agent.pk))
+    record = record_of(Agent.objects.get(pk=agent.pk), make_user(is_superuser=True))
 
     found = (record.proposed, record.asked, record.approved, record.rejected, record.blocked, record.waiting)
     assert found == (6, 4, 2, 1, 1, 1)

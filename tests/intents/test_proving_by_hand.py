@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from django.db.models import Q
 
 from intents import backtesting, shadowing
 from intents.models import Intent, ShadowVerdict
@@ -142,11 +143,11 @@ def test_every_difference_is_the_one_that_the_policies_themselves_make(seed):
     beside_live = rows(ShadowVerdict.objects.filter(version=version).exclude(change="same"))
     assert beside_live == expected
     assert rows(asked.differences.all()) == expected
-    assert shadowing.figures(version, since=None)["counts"] == counts
+    assert shadowing.figures(version, since=None, among=Q())["counts"] == counts
     assert asked.judged == INTENTS and asked.summary["covered"] == counts.total()
     elsewhere = INTENTS - counts.total()
     assert asked.summary["counts"] == {**counts, "same": counts["same"] + elsewhere}
     by_rule = Counter((kind, by) for kind, _, by, _ in expected.values())
-    for summary in (asked.summary["rules"], shadowing.figures(version, since=None)["rules"]):
+    for summary in (asked.summary["rules"], shadowing.figures(version, since=None, among=Q())["rules"]):
         told = {(kind, by): n for kind, of in summary.items() for by, n in of.items() if kind != "same"}
         assert told == by_rule

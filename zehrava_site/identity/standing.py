@@ -25,6 +25,7 @@ from django.http import HttpRequest
 from django.utils.crypto import constant_time_compare, salted_hmac
 from django.utils.functional import SimpleLazyObject
 
+from intents import reading
 from zehrava_site.models import Standing
 
 SESSION_KEY = "zehrava_standing"
@@ -69,10 +70,12 @@ def end_sessions(person: User) -> None:
 
 
 class PersonBackend(ModelBackend):
-    """Django's own, which loads a person together with what their session depends on."""
+    """Django's own, which loads a person together with what their session depends on, and whether a rule narrows what
+    they read."""
 
     def get_user(self, user_id: Any) -> User | None:
-        person = _with_state(User.objects.filter(pk=user_id)).first()
+        people = User.objects.annotate(**{reading.MEETS_A_RULE: reading.meets_a_rule("pk")})
+        person = _with_state(people.filter(pk=user_id)).first()
         if person is None or not self.user_can_authenticate(person):
             return None
         setattr(person, _ATTRIBUTE, _state(person))

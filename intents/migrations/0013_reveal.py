@@ -3,7 +3,7 @@ from django.db import migrations
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("intents", "0011_escalation"),
+        ("intents", "0012_reading_rules"),
     ]
 
     operations = [
