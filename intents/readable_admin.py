@@ -11,7 +11,16 @@ from django.http import HttpRequest
 from intents import reading
 
 
-class OfReadableIntents:
+class SaysWhyFew:
+    """Mixin for a ModelAdmin: where its list is empty, it says that a rule narrows what this person reads."""
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        found = super().get_changelist_instance(request)  # type: ignore[misc]
+        found.narrowed = reading.reads_narrowly(request.user)
+        return found
+
+
+class OfReadableIntents(SaysWhyFew):
     """Mixin for a ModelAdmin whose rows have an `intent`: it lists those of intents that this person may read.
 
     One row is there also for who has a say in its intent.

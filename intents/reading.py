@@ -149,6 +149,11 @@ def sees_all(person: Any) -> bool:
     return sight_of(person).everything
 
 
+def reads_narrowly(person: Any) -> bool:
+    """Whether rules narrow what this person, who may view intents, reads."""
+    return bool(person.has_perm(VIEW)) and not sees_all(person)
+
+
 def visible_to(person: Any, path: str = "") -> Q:
     """Which intents this person may read by permission, as a condition on intents, or on rows that `path` leads from:
     `intent__`."""

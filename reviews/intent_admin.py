@@ -40,6 +40,7 @@ from audit.subjects import said_by_vote
 from audit.text import visible
 from intents import masking, reading
 from intents.models import Intent, RiskLevel, Status
+from intents.readable_admin import SaysWhyFew
 from reviews import (
     before_after,
     break_glass,
@@ -66,7 +67,7 @@ IN_THE_BAR = ("/delegator", "/rationale", "/reason", "/ground", "/typed", "/text
 
 
 @admin.register(Intent)
-class IntentAdmin(IntentDoors, GlassDoors, ReadOnlyAdmin, ModelAdmin):  # type: ignore[misc]
+class IntentAdmin(IntentDoors, GlassDoors, SaysWhyFew, ReadOnlyAdmin, ModelAdmin):  # type: ignore[misc]
     """Every intent, read-only for everyone; deciding has its own doors."""
 
     list_display = ["what", "agent", "state", "risk", "target_shown", "asked"]

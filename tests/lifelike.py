@@ -467,7 +467,7 @@ def _reading_rules() -> list[Sight]:
     give("staging_watchers", "intents.view_intent", "audit.view_event", "audit.export_event")
     make_user("wanda", "staging_watchers")
     make_user("walter", "staging_watchers", "operators")
-    rule = narrow("staging_watchers", environments=["staging"], up_to="normal")
+    rule = narrow("staging_watchers", environments=["staging"])
     give("contractors")
     narrow("contractors", up_to="low")
     address = "/admin/intents/readingrule"

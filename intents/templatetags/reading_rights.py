@@ -17,5 +17,4 @@ def sees_all_intents(person: Any) -> bool:
 
 @register.filter
 def reads_narrowly(person: Any) -> bool:
-    """Whether rules narrow what this person, who may view intents, reads."""
-    return person.has_perm(reading.VIEW) and not reading.sees_all(person)
+    return reading.reads_narrowly(person)

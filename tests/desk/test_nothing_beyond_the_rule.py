@@ -197,7 +197,9 @@ def test_the_word_stands_there_for_who_reads_all(hidden):
 
 def test_pages_that_count_less_say_so(hidden, reader):
     narrow("narrowed", environments=["staging"], up_to="low")
-    told = walked(reader, ["/admin/?tab=all", "/admin/figures/"])
+    lists = ["/admin/intents/intent/", "/admin/intents/execution/"]
+    told = walked(reader, ["/admin/?tab=all", "/admin/figures/", *lists])
+    assert all("A reading rule narrows what your groups read" in told[each] for each in lists)
     assert "A reading rule narrows what your groups read" in told["/admin/?tab=all"]
     assert "Counted is what you may read" in told["/admin/figures/"]
     free = walked(make_user("vera", "reviewers"), ["/admin/?tab=all", "/admin/figures/"])
