@@ -28,20 +28,28 @@ for n in range(30):
     decide(intent.pk, by=first, vote="approve", digest=intent.digest)
 """
 ACT = """
+import random, time
 from django.contrib.auth.models import User
 from intents.models import Intent
 from reviews.decisions import decide
 from reviews.managers import set_manager
+from reviews.models import ReportingLine
 from zehrava.problems import Problem
 ada, milo, last = (User.objects.get(username=name) for name in ("ada", "milo", "last"))
 intents = list(Intent.objects.order_by("pk"))
 people = list(User.objects.filter(username__startswith="first-").order_by("username"))
 said = []
+def moved(person):
+    return ReportingLine.objects.filter(person=person, manager=milo).exists()
 # GO
-for intent, first in zip(intents, people):
+for place, (intent, first) in enumerate(zip(intents, people)):
     if number:
+        # Somewhere in the time that a decision takes.
+        time.sleep(random.uniform(0, 0.04))
         set_manager(first, manager=milo, by=ada)
         continue
+    while place and not moved(people[place - 1]):
+        time.sleep(0.001)
     try:
         decide(intent.pk, by=last, vote="approve", digest=intent.digest)
         said.append("voted")
