@@ -81,6 +81,7 @@ def case_of(
         registered=action_type is not None,
         reversible=action_type.reversible if action_type else None,
         sensitivity=action_type.sensitivity if action_type else None,
+        sensitive=action_type.sensitive if action_type else (),
     )
     return Case(proposal, version_id, action_type, tuple(derived.names), facts)
 

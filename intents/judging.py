@@ -16,6 +16,7 @@ from zehrava.policy import ALLOW, ASK, PolicySet, Verdict
 from zehrava.policy.limits import Use
 from zehrava.policy.requirements import Requirement
 from zehrava.policy.verdicts import DEFAULT_RULE
+from zehrava.sensitive import Path
 
 ONE_REVIEWER: dict[str, Any] = {"all_of": [{"group": "reviewers", "count": 1}]}
 SAID = ("effect", "policy", "version", "rule", "reason")
@@ -27,8 +28,8 @@ class Facts:
 
     `agent` are its trusted attributes, `named` the policy that it asked for besides. `doubts` are reasons why no allow
     may stand, such as what an action type could not derive; `registered` is whether the action has an action type,
-    `reversible` and `sensitivity` what that says of it, None where it does not. `expires_in` are the seconds that the
-    agent wants it to have at most.
+    `reversible`, `sensitivity` and `sensitive` (paths) what that says of it, None where it does not. `expires_in` are
+    the seconds that the agent wants it to have at most.
     """
 
     action: str
@@ -49,6 +50,7 @@ class Facts:
     registered: bool = True
     reversible: bool | None = None
     sensitivity: str | None = None
+    sensitive: tuple[Path, ...] = ()
 
     def evaluated_by(
         self, policies: PolicySet, *, usage: Mapping[str, Any] | None = None, named: str | None = None
@@ -68,6 +70,7 @@ class Facts:
             execution_mode=self.execution_mode,
             reversible=self.reversible,
             sensitivity=self.sensitivity,
+            sensitive=self.sensitive,
             usage=usage,
             now=self.now,
             policy=named,
@@ -153,6 +156,8 @@ def inputs(
         kept["reversible"] = facts.reversible
     if facts.sensitivity is not None:
         kept["sensitivity"] = facts.sensitivity
+    if facts.sensitive:
+        kept["sensitive"] = [list(path) for path in facts.sensitive]
     if unreadable:
         kept["unreadable"] = {name: each.document() for name, each in unreadable.items()}
     if policies.default != ASK:
@@ -196,6 +201,7 @@ def facts_of(intent: Intent) -> Facts:
         registered=intent.action_type_version_id is not None,
         reversible=kept.get("reversible"),
         sensitivity=kept.get("sensitivity"),
+        sensitive=tuple(tuple(path) for path in kept.get("sensitive") or ()),
     )
 
 

@@ -126,7 +126,7 @@ def amend(intent: Intent, amended: Intent, amendment: Amendment, *, by: Actor, f
         "digest": amendment.digest,
     }
     content = {"patch": amendment.patch, "widenings": amendment.widenings}
-    sensitive = bool(masking.paths(intent) or masking.paths(amended))
+    sensitive = masking.marks(intent)
     ledger.save(amendment, "amendment.made", by=by, facts={**bound, **facts}, content=content, sensitive=sensitive)
     ledger.record(ledger.Change("intent.amended", intent, by, {**_bound(intent), **facts}))
 
@@ -200,7 +200,14 @@ def cancel(
     """pending_approval or approved → cancelled: it will not run."""
     _move(intent, Status.CANCELLED, {Status.PENDING_APPROVAL, Status.APPROVED})
     ledger.record(
-        ledger.Change(event, intent, by, {**_bound(intent), **(facts or {})}, content),
+        ledger.Change(
+            event,
+            intent,
+            by,
+            {**_bound(intent), **(facts or {})},
+            content,
+            sensitive=bool(content) and masking.marks(intent),
+        ),
         *_abandon_waiting(intent, by=by),
     )
 
@@ -347,7 +354,7 @@ def _finish(intent: Intent, execution: Execution, state: ExecutionState, rows: A
             by,
             _facts(execution),
             {"result": result},
-            sensitive=bool(masking.paths(intent)),
+            sensitive=masking.marks(intent),
         ),
         ledger.Change(f"intent.{state.value}", intent, by, _bound(intent)),
         at=at,

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,8 +19,15 @@ from zehrava import canonical, sensitive
 from zehrava.action_types import ActionType
 from zehrava.narrowing import EACH
 from zehrava.policy.limits import money
-from zehrava.sensitive import Hidden, Masked
+from zehrava.sensitive import SHOWN, Hidden, Masked
 
+# In an expression: texts, which say nothing of the intent, and names with what is read below them.
+_NAMED = re.compile(
+    r""""(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|(?P<chain>[A-Za-z_]\w*(?:\s*\.\s*[A-Za-z_]\w*|\s*\[[^\]]*\])*)"""
+)
+_STEP = re.compile(r"""\[\s*["'](?P<key>[^"']*)["']\s*\]|\[[^\]]*\]|(?P<name>[A-Za-z_]\w*)""")
+_WORDS = frozenset({"true", "false", "null", "in"})
+_SAFE = frozenset({"agent", "usage", "now", "context"})
 _COLUMNS = (("target", "target"), ("value", "value_amount"), ("records", "records"))
 
 
@@ -73,9 +81,18 @@ def _mask_for_all(intent: Intent) -> Mask:
     return known[1]
 
 
+def marks(intent: Intent) -> bool:
+    """Whether its action type marks anything sensitive, be it there or not; the payload is not looked at."""
+    return bool(_sensitive(intent))
+
+
 def paths(intent: Intent) -> tuple[str, ...]:
     """The paths that its action type marks sensitive and that lead to something here, whoever reads it."""
-    return _mask_for_all(intent).paths
+    # What was amended says more than stands there now: what was proposed, and each change.
+    found = [
+        path for path in _sensitive(intent) if intent.amendments or sensitive.mask(intent.document["payload"], path)[1]
+    ]
+    return tuple(".".join(["payload", *path]) for path in found)
 
 
 def document(intent: Intent) -> dict[str, Any]:
@@ -126,13 +143,26 @@ def another_payload(intent: Intent, payload: Any) -> Any:
 
 
 def patch(intent: Intent, changes: Sequence[dict[str, Any]] | None) -> list[dict[str, Any]] | None:
-    """A JSON Patch (RFC 6902) of its payload as people read it: a value that is put under a mask is masked too."""
-    if changes is None:
-        return None
-    return [
-        {**step, "value": at(intent, step["value"], _steps(step["path"]))} if "value" in step else step
-        for step in changes
-    ]
+    """A JSON Patch (RFC 6902) of its payload as people read it: what it puts or names below a mask is masked too."""
+    if changes is None or not _paths(intent):
+        return None if changes is None else list(changes)
+    hidden = mask_of(intent).hidden
+    return [{name: _of_step(intent, step, name, hidden) for name in step} for step in changes]
+
+
+def _of_step(intent: Intent, step: dict[str, Any], name: str, hidden: Hidden) -> Any:
+    if name == "value":
+        return hidden.without(at(intent, step["value"], _steps(step["path"])))
+    return hidden.without(_place(intent, step[name])) if name in ("path", "from") else step[name]
+
+
+def _place(intent: Intent, pointer: str) -> str:
+    """A JSON Pointer up to where a mask is."""
+    parts = pointer.split("/")
+    for length in range(2, len(parts)):
+        if isinstance(at(intent, "", _steps("/".join(parts[:length]))), Masked):
+            return "/".join([*parts[:length], SHOWN])
+    return pointer
 
 
 def _steps(pointer: str) -> list[str | int]:
@@ -157,10 +187,59 @@ def at(intent: Intent, value: Any, steps: Sequence[str | int]) -> Any:
 
 
 def is_read_by(intent: Intent, expression: str) -> bool:
-    """Whether this part of a condition reads something of the payload that is masked."""
-    names = {".".join(["payload", *(step for step in path if step != EACH)]) for path in _paths(intent)}
-    plain = expression.replace(" ", "")
-    return any(name in plain or name.split(".")[-1] in plain for name in names)
+    """Whether this part of a condition reads something that is masked, or may: what cannot be told, does."""
+    paths = _paths(intent)
+    return bool(paths) and any(_reads_masked(intent, chain, paths) for chain in _chains(expression))
+
+
+def _chains(expression: str) -> Iterator[list[str]]:
+    """What an expression names, each with the steps below it: `payload.people[0].email`; no functions, no texts."""
+    for found in _NAMED.finditer(expression):
+        if not found["chain"]:
+            continue
+        steps = [step["name"] or step["key"] or EACH for step in _STEP.finditer(found["chain"])]
+        is_call = len(steps) == 1 and expression[found.end() :].lstrip().startswith("(")
+        if not is_call and steps[0] not in _WORDS:
+            yield steps
+
+
+def _reads_masked(intent: Intent, chain: list[str], paths: Sequence[sensitive.Path]) -> bool:
+    root, steps = chain[0], chain[1:]
+    if root == "payload":
+        return any(_meet(steps, path) for path in paths)
+    if root == "intent":
+        read = document(intent)
+        figures = ("target", "records", "value") if not steps else (steps[0],)
+        return any(_is_masked(read[name]) for name in figures if name in ("target", "records", "value"))
+    return root not in _SAFE
+
+
+def _meet(steps: Sequence[str], path: sensitive.Path) -> bool:
+    """Whether the one leads to, through or below the other."""
+    return all(step == name or EACH in (step, name) for step, name in zip(steps, path, strict=False))
+
+
+def _is_masked(figure: Any) -> bool:
+    if isinstance(figure, dict):
+        return any(isinstance(part, Masked) for part in figure.values())
+    return isinstance(figure, Masked) or (isinstance(figure, str) and SHOWN in figure)
+
+
+def hides_value(intent: Intent) -> bool:
+    """Whether what it is worth is masked for whoever reads it now."""
+    return _is_masked(document(intent)["value"])
+
+
+def risk_reasons(intent: Intent) -> list[str]:
+    """Why it is as risky as it is, as people read it."""
+    read = document(intent) if _paths(intent) else {}
+    hides = {"moves ": _is_masked(read.get("value")), "touches ": _is_masked(read.get("records"))}
+    return [_reason_of(each, hides) for each in intent.risk_reasons]
+
+
+def _reason_of(reason: str, hides: Mapping[str, bool]) -> str:
+    verb = next((verb for verb, hidden in hides.items() if hidden and reason.startswith(verb)), None)
+    return reason if verb is None else f"{verb}{SHOWN} {reason.rpartition(' ')[2]}"
 
 
 def _paths(intent: Intent) -> tuple[sensitive.Path, ...]:
@@ -168,8 +247,11 @@ def _paths(intent: Intent) -> tuple[sensitive.Path, ...]:
 
 
 def _sensitive(intent: Intent) -> tuple[sensitive.Path, ...]:
+    if intent.action_type_version_id is None:
+        return ()
     action_type = action_type_of(intent)
-    return () if action_type is None else action_type.sensitive
+    # Of a document that cannot be read any more nobody can say what it marks: then it is all (promise 1).
+    return ((),) if action_type is None else action_type.sensitive
 
 
 def _masked(payload: Any, paths: Iterable[sensitive.Path]) -> Any:
@@ -178,32 +260,44 @@ def _masked(payload: Any, paths: Iterable[sensitive.Path]) -> Any:
     return payload
 
 
-def _texts_before(intent: Intent, paths: Sequence[sensitive.Path]) -> set[str]:
-    """What stood under the masks before it was amended: the agent's own words may still say it. No query else."""
-    if not intent.amendments:
-        return set()
-    replaced = [json.loads(text)["payload"] for text in intent.amended_by.values_list("replaced", flat=True)]
-    covered = [value for payload in replaced for path in paths for value in sensitive.mask(payload, path)[1]]
+def _worked_out(intent: Intent) -> Mask:
+    found = paths(intent)
+    if not found:
+        return Mask(intent.document)
+    hidden = Hidden(_covered(intent))
+    shown = {**intent.document, "payload": _masked(intent.document["payload"], _sensitive(intent))}
+    for name in ("summary", "context", "tags", "on_behalf_of"):
+        shown[name] = hidden.without(shown[name])
+    return Mask({**shown, **_figures(intent, shown["payload"], hidden)}, found, hidden)
+
+
+def _covered(intent: Intent) -> set[str]:
+    """The texts under the masks, and under those of what it was before it was amended: the agent's own words may still
+    say these. No query where it was not."""
+    payloads = [intent.document["payload"]]
+    if intent.amendments:
+        payloads += [json.loads(text)["payload"] for text in intent.amended_by.values_list("replaced", flat=True)]
+    covered = [value for each in payloads for path in _sensitive(intent) for value in sensitive.mask(each, path)[1]]
     return {text for value in covered for text in sensitive.leaves(value)}
 
 
-def _worked_out(intent: Intent) -> Mask:
-    if not (paths := _sensitive(intent)):
-        return Mask(intent.document)
-    payload, found, texts = intent.document["payload"], [], set[str]()
-    for path in paths:
-        payload, covered = sensitive.mask(payload, path)
-        # What was amended says more than stands there now: what was proposed, and each change.
-        if covered or intent.amendments:
-            found.append(".".join(["payload", *path]))
-            texts.update(text for value in covered for text in sensitive.leaves(value))
-    if not found:
-        return Mask(intent.document)
-    texts |= _texts_before(intent, paths)
-    hidden, shown = Hidden(texts), {**intent.document, "payload": payload}
-    shown["target"], shown["records"] = hidden.figure(shown["target"]), hidden.figure(shown["records"])
-    if shown["value"] is not None:
-        shown["value"] = {**shown["value"], "amount": hidden.figure(shown["value"]["amount"])}
-    for name in ("summary", "context", "tags", "on_behalf_of"):
-        shown[name] = hidden.without(shown[name])
-    return Mask(shown, tuple(found), hidden)
+def _figures(intent: Intent, payload: Any, hidden: Hidden) -> dict[str, Any]:
+    """Target, records and value: one that was derived is masked where the masked payload does not give it, so that no
+    text behind a mask blots out what stands beside it. One that is claimed, where it says what is masked."""
+    action_type, document = action_type_of(intent), intent.document
+    again = action_type.derive(json.loads(canonical.dumps(payload))) if action_type and intent.derived else None
+    figures: dict[str, Any] = {}
+    for name in ("target", "records", "value"):
+        figure = document[name]
+        if name in intent.derived:
+            same = again is not None and getattr(again, name) == figure
+            figures[name] = figure if same or figure is None else _covering(figure)
+        elif isinstance(figure, dict):
+            figures[name] = {**figure, "amount": hidden.figure(figure["amount"])}
+        else:
+            figures[name] = hidden.figure(figure)
+    return figures
+
+
+def _covering(figure: Any) -> Any:
+    return {**figure, "amount": Masked(figure["amount"])} if isinstance(figure, dict) else Masked(figure)

@@ -275,8 +275,8 @@ def _line(row: Any, intent: Intent) -> Line:
         agent=visible(intent.agent_name),
         at=intent.created_at,
         status=Status(status).label if status in Status.values else status,
-        was=_said(verdict.get("effect", ""), before, masking.said(intent, verdict.get("reason") or "")),
-        then=_said(row.effect, row.said_by, masking.said(intent, row.reason)),
+        was=_said(verdict.get("effect", ""), before, verdict.get("reason") or ""),
+        then=_said(row.effect, row.said_by, row.reason),
     )
 
 

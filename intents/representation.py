@@ -108,10 +108,14 @@ def _as_read(intent: Intent, document: dict[str, Any]) -> dict[str, Any]:
     read = {name: mask.document[name] for name in mask.document.keys() & document.keys() - {"id", "agent", "action"}}
     proposal, execution = document["proposal"], document["execution"]
     read["proposal"] = {**proposal, "payload": masking.another_payload(intent, proposal["payload"])}
-    read["verdict"] = masking.said(intent, document["verdict"])
-    read["risk"] = masking.said(intent, document["risk"])
+    read["risk"] = {**document["risk"], "reasons": masking.risk_reasons(intent)}
     read["execution"] = execution and {**execution, "result": masking.said(intent, execution["result"])}
     read["decisions"] = [{**each, "changes": masking.patch(intent, each["changes"])} for each in document["decisions"]]
+    # The keys in question and answer are the portal's, the agent's words its own.
+    read["questions"] = [
+        {**each, "answer": each["answer"] and {**each["answer"], "text": masking.said(intent, each["answer"]["text"])}}
+        for each in document["questions"]
+    ]
     return {**document, **read, "masked": list(mask.paths)}
 
 

@@ -22,7 +22,7 @@ from audit.text import is_hidden
 from intents import lifecycle, reading
 from intents.models import Intent, Status
 from intents.reasons import read_reason
-from reviews import confirming, decisions, stepping_up
+from reviews import confirming, decisions, revealing, stepping_up
 from reviews.circumstances import Origin, seen_by
 from reviews.entitlement import Refusal, bars, holders_of, matter_of, votes_of
 from reviews.models import BreakGlassReview, Decision, Finding, Vote
@@ -108,7 +108,14 @@ def break_glass(
         seen = seen_by(origin, intent, by, digest=digest)
         decision_id = ids.new("dec", at=clock.now())
         decision = decisions.begun(
-            intent, decision_id, by=by, vote=Vote.APPROVE, rationale=reason, factor=factor, seen=seen
+            intent,
+            decision_id,
+            by=by,
+            vote=Vote.APPROVE,
+            rationale=reason,
+            factor=factor,
+            seen=seen,
+            unseen=revealing.unseen_by(by, intent),
         )
         _approve(intent, decision, by=by)
         return decision

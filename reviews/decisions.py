@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -15,7 +15,7 @@ from django.db import IntegrityError, transaction
 from audit import clock, inserting, ledger
 from audit.actors import Actor
 from audit.models import Event
-from intents import amending, escalation, integrity, lifecycle
+from intents import amending, escalation, integrity, lifecycle, masking
 from intents.models import Intent, Status
 from intents.reasons import read_reason
 from reviews import decision_record, revealing, stepping_up
@@ -87,6 +87,8 @@ def decide(
             raise Problem(refusal.kind, refusal.text)
         refuse_unless_open(intent, by, votes, ties)
         refuse_stale(intent, digest, verdict_digest, requirement_digest)
+        if changes is not None:
+            _refuse_blind(intent, by)
         decision = _vote(
             intent,
             by=by,
@@ -232,6 +234,17 @@ def refuse_stale(intent: Intent, digest: str, verdict_digest: str | None, requir
         raise Problem("integrity-failed", "What is stored was altered since it was proposed. Nobody can decide on it.")
 
 
+def _refuse_blind(intent: Intent, by: User) -> None:
+    """Refuse a change of what this person sees masked: what is refused of it, or stands in it, would reveal that."""
+    if masking.paths(intent) and revealing.revealed_until(intent, by) is None:
+        raise Problem(
+            "conflict",
+            "Some of this is masked, and a change is made of what is seen. Reveal it first, with the button on its page"
+            f" or by POST /api/v1/intents/{intent.pk}/reveal.",
+            path="/changes",
+        )
+
+
 def _refuse_moved(intent: Intent, meaning: str) -> None:
     """Refuse a change that would mean something else now than what was shown of it; all of it is undone then."""
     widenings = intent.amended_by.order_by("-number").values_list("widenings", flat=True)[0]
@@ -261,6 +274,8 @@ def _vote(
     actor = Actor.person(by)
     decision_id = ids.new("dec", at=clock.now())
     shown, amendment = intent.digest, None
+    # Of what was shown, not of what a change makes of it.
+    unseen = revealing.unseen_by(by, intent)
     if changes is not None:
         amendment = amending.amend(intent, changes, by=by, facts={"decision": decision_id})
         if refusal := may_decide(intent, by, ties):
@@ -279,7 +294,9 @@ def _vote(
         raise Problem("not-entitled", why_no_seat(intent, votes, by, ties))
     say = _in_whose_right(delegator, filling, says_in(intent, by, ties))
     seen = seen_by(origin, intent, by, digest=shown)
-    decision = begun(intent, decision_id, by=by, vote=vote, rationale=rationale, factor=factor, seen=seen)
+    decision = begun(
+        intent, decision_id, by=by, vote=vote, rationale=rationale, factor=factor, seen=seen, unseen=unseen
+    )
     decision.ground = ground
     if say.delegation is not None:
         decision.delegation, decision.delegator = say.delegation, say.delegation.delegator
@@ -363,6 +380,7 @@ def begun(
     rationale: str,
     factor: Factor | None,
     seen: Seen,
+    unseen: Sequence[str],
 ) -> Decision:
     """A decision on what the intent is now, not stored yet. Raises Problem `expired` where its time is over by now."""
     decision = Decision(
@@ -379,7 +397,7 @@ def begun(
     )
     if factor is not None:
         decision.factor, decision.factor_at = factor.kind, factor.at
-    decision.masked = revealing.unseen_by(by, intent) or None
+    decision.masked = list(unseen) or None
     decision_record.describe(decision, seen)
     return decision
 

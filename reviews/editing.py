@@ -20,6 +20,7 @@ from reviews.presentation import floods, size_of, text
 from reviews.tree import tree
 from zehrava import canonical
 from zehrava.problems import Problem
+from zehrava.sensitive import Masked
 
 # A payload of more values than this is changed as JSON.
 FIELDS = 60
@@ -209,18 +210,31 @@ def _where(typed: str) -> str:
 Drawn = Callable[[Any, Steps], Any]
 
 
-def differences(before: Any, after: Any, *, drawn: Drawn = lambda value, steps: value) -> list[Difference]:
+def _as_it_is(value: Any, steps: Steps) -> Any:
+    return value
+
+
+def differences(before: Any, after: Any, *, drawn: tuple[Drawn, Drawn] = (_as_it_is, _as_it_is)) -> list[Difference]:
     """Every place where the two differ, whole values on both sides; beyond `PLACES`, each member that does, whole.
 
-    `drawn` gives what is read of a value that stands there: two that differ can read alike where they are masked.
+    `drawn` gives what is read of a value that stands there, before and after: two that differ can read alike where they
+    are masked.
     """
     places = list(islice(_differing(before, after, ()), PLACES + 1))
     if len(places) > PLACES:
         places = list(_members_that_differ(before, after))
     return [
-        Difference(text(_label(steps)), *(_side(side, steps, drawn) for side in (old, new)))
+        Difference(text(_label(_shown(steps, drawn))), _side(old, steps, drawn[0]), _side(new, steps, drawn[1]))
         for steps, old, new in places
     ]
+
+
+def _shown(steps: Steps, drawn: tuple[Drawn, Drawn]) -> Steps:
+    """The place up to where a mask is: the names of members below it are masked with them."""
+    for length in range(1, len(steps)):
+        if any(isinstance(draw("", steps[:length]), Masked) for draw in drawn):
+            return steps[:length]
+    return steps
 
 
 def _members_that_differ(before: Any, after: Any) -> Iterator[tuple[Steps, Any, Any]]:

@@ -262,7 +262,7 @@ def build(intent: Intent, person: User, *, now: datetime, ties: Ties, factor: Fa
         size=len(intent.canonical),
         reason=presentation.reason(intent),
         trace=trace_of(intent),
-        risk_reasons=[text(masking.said(intent, reason)) for reason in intent.risk_reasons],
+        risk_reasons=[text(reason) for reason in masking.risk_reasons(intent)],
         standing=stood,
         seats=seat_lines(stood, votes, [one for one in eligible if one not in {each.one for each in out}], person),
         weighed=weigh_lines(stood),
@@ -285,7 +285,7 @@ def build(intent: Intent, person: User, *, now: datetime, ties: Ties, factor: Fa
         context=tree(document["context"]) if document["context"] else None,
         tags=[text(tag) for tag in document["tags"]],
         asked=asked_back(intent),
-        pushes=[text(phrase) for phrase in pushes(intent.canonical)],
+        pushes=[text(phrase) for phrase in pushes(masking.text(intent))],
         may=_abilities(intent, person, votes, taken, now, ties),
         now=now,
         step_up=_step_up(intent, factor),
@@ -306,7 +306,12 @@ def _note_lines(said: Sequence[Note], intent: Intent, ties: Ties) -> list[NoteLi
         return marked(note, {person.get_username() for person in told.get(note.pk, [])}, text)
 
     return [
-        NoteLine(note, words(note), (answer := answers.get(note.pk)), text(answer.text) if answer else None)
+        NoteLine(
+            note,
+            words(note),
+            (answer := answers.get(note.pk)),
+            text(masking.said(intent, answer.text)) if answer else None,
+        )
         for note in said
         if note.kind != NoteKind.ANSWER
     ]
@@ -365,7 +370,7 @@ def _sentence(intent: Intent, earlier: Sequence[tuple[str, str, Decimal | None, 
     amounts = [amount for *_, amount, currency in earlier if amount is not None and currency == intent.value_currency]
     first = f"Last {len(earlier):,}" if len(earlier) > 1 else "One before"
     sentence = f"{first}: " + ", ".join(f"{number:,} {label}" for label, number in counts.most_common())
-    if amounts:
+    if amounts and not masking.hides_value(intent):
         average = sum(amounts) / len(amounts)
         sentence += f" · {average:,.2f} {intent.value_currency} on average"
     return sentence
@@ -378,7 +383,7 @@ def _amended(intent: Intent) -> Amended | None:
     proposed = json.loads(made[0].replaced)["payload"]
     editors = dict.fromkeys(amendment.editor_name for amendment in made)
     return Amended(
-        differences=differences(proposed, intent.payload, drawn=partial(masking.at, intent)),
+        differences=differences(proposed, intent.payload, drawn=(partial(masking.at, intent),) * 2),
         editors=[text(name) for name in editors],
         widenings=[text(masking.said(intent, each)) for each in made[-1].widenings],
     )

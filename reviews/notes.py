@@ -14,6 +14,7 @@ from django.db import IntegrityError, transaction
 from audit import clock, inserting, ledger
 from audit.actors import Actor
 from audit.comparing import BATCH, Finding
+from intents import masking
 from intents.models import Intent
 from intents.reasons import read_reason
 from intents.representation import instant
@@ -119,5 +120,8 @@ def _store(
         facts = {"kind": str(kind), "text_digest": note.text_digest}
         if question is not None:
             facts["question"] = question.pk
-        ledger.record(ledger.Change("note.written", note, by, facts, {"text": text}, history="+"), at=at)
+        change = ledger.Change(
+            "note.written", note, by, facts, {"text": text}, history="+", sensitive=masking.marks(intent)
+        )
+        ledger.record(change, at=at)
     return note

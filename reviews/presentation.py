@@ -177,7 +177,10 @@ def fact(intent: Intent, name: str) -> Fact | None:
     derived = name in intent.derived
     claim = intent.claims.get(name)
     differs = derived and claim is not None and claim != intent.document.get(name)
-    contradicts = text(figure(name, masking.said(intent, claim))) if differs else None
+    # A claim beside what is masked says what that is, or is not.
+    contradicts = (
+        text(figure(name, masking.said(intent, claim))) if differs and value == intent.document[name] else None
+    )
     source = "derived from the payload" if derived else "claimed by the agent"
     return Fact(text(figure(name, value)), source, not derived, contradicts)
 
@@ -214,7 +217,8 @@ def policy_label(intent: Intent) -> str:
 
 def reason(intent: Intent) -> SafeString:
     """Why the rule stopped it; nothing where no policy matched and the reason only says so once more."""
-    given = masking.said(intent, intent.verdict.get("reason") or "")
+    # Told masked where it was made, see `zehrava.policy.telling`.
+    given = intent.verdict.get("reason") or ""
     if not intent.verdict.get("policy") and given.startswith("no policy matches"):
         return mark_safe("")
     return text(given)

@@ -134,7 +134,8 @@ def _differences(old: Intent, new: Intent) -> list[Difference]:
     for name, label in _MEMBERS.items():
         if _is_claimed(name, old) or _is_claimed(name, new):
             label += ", claimed"
-        drawn = partial(_drawn, new, name)
+        # Each as it is read itself: of the one, nobody has revealed anything by revealing the other.
+        drawn = partial(_drawn, old, name), partial(_drawn, new, name)
         found += differences(_said(old, name, label), _said(new, name, label), drawn=drawn)
     return found
 
@@ -143,6 +144,9 @@ def _drawn(intent: Intent, name: str, value: Any, steps: Steps) -> Any:
     """What is read of a value: below the first step, which is the label, stands what the intent has there."""
     if name == "payload":
         return masking.at(intent, value, steps[1:])
+    if name in _FIGURES:
+        read = masking.document(intent)[name]
+        return value if read == intent.document[name] else figure(name, read)
     return masking.said(intent, value)
 
 

@@ -77,6 +77,7 @@ def hides(decision: Decision, person: User) -> bool:
     """Whether the changes of a decision put something where masks are, which this person does not read now."""
     intent = decision.intent
     if masking.patch(intent, decision.changes) == decision.changes:
+        # Neither below a mask, nor the same as what is there.
         return False
     return revealed_until(intent, person) is None
 

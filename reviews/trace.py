@@ -15,7 +15,7 @@ from intents.explaining import Explanation, explain
 from intents.models import Intent
 from reviews.presentation import text
 from zehrava.policy import ALLOW, ASK, BLOCK
-from zehrava.sensitive import Masked
+from zehrava.sensitive import SHOWN, Masked
 
 # A policy has up to a thousand rules; beyond so many only those are shown that had something to say.
 MOST_RULES = 200
@@ -110,13 +110,15 @@ def _masked(entry: Mapping[str, Any], intent: Intent) -> Mapping[str, Any]:
     if not masking.mask_of(intent):
         return entry
     kept = {"when": entry.get("when"), "policy": entry["policy"], "rule": entry["rule"], "effect": entry["effect"]}
+    # Nobody can tell from its words what a limit counts.
+    limits = [{**use, "adds": SHOWN} if "adds" in use else use for use in entry.get("limits") or ()]
     operands = [_masked_operand(part, intent) for part in entry.get("operands") or ()]
-    return {**masking.said(intent, {**entry}), **kept, "operands": operands}
+    return {**masking.said(intent, {**entry}), **kept, "operands": operands, "limits": limits}
 
 
 def _masked_operand(part: Mapping[str, Any], intent: Intent) -> Mapping[str, Any]:
     value = masking.said(intent, part.get("value"))
-    if masking.is_read_by(intent, part["expression"]) and not isinstance(value, bool):
+    if masking.is_read_by(intent, part["expression"]):
         value = Masked(value)
     error = masking.said(intent, part.get("error"))
     return {**part, **({"value": value} if "value" in part else {}), **({"error": error} if "error" in part else {})}

@@ -244,7 +244,7 @@ def _figures(intent: Intent) -> list[Line]:
 
 
 def _why(intent: Intent) -> list[Line]:
-    reason = masking.said(intent, intent.verdict.get("reason") or "")
+    reason = intent.verdict.get("reason") or ""
     return [
         Line("Policy", presentation.policy_label(intent)),
         *([Line("Reason", reason)] if reason and intent.verdict.get("policy") else []),
@@ -270,5 +270,9 @@ def _said(delivery: Delivery) -> Line | None:
     if note is None:
         return None
     if delivery.occasion == Occasion.ANSWER:
-        return Line(f"{note.author_name} answered", note.text, "the agent’s own words, not checked")
+        return Line(
+            f"{note.author_name} answered",
+            masking.said(delivery.intent, note.text),
+            "the agent’s own words, not checked",
+        )
     return Line(f"{note.author_name} wrote", note.text)

@@ -72,9 +72,11 @@ def test_a_change_makes_something_else_of_it_that_is_masked_again(world, signed_
     client = signed_in(world.fred)
     reveal(client, world.intent)
     change = [{"op": "replace", "path": "/amount", "value": "1.00"}]
+    george = make_user("george", "finance")
+    revealing.reveal(world.intent, by=george)
     decide(
         world.intent.pk,
-        by=make_user("george", "finance"),
+        by=george,
         vote="approve",
         digest=world.intent.digest,
         changes=change,
@@ -166,6 +168,7 @@ def test_approving_from_the_masked_page_approves_what_runs(world, signed_in):
 
 def test_the_signed_record_of_a_change_is_read_by_who_revealed_the_intent(world):
     change = [{"op": "replace", "path": "/account/iban", "value": IBAN[:-1] + "1"}]
+    revealing.reveal(world.intent, by=world.fred)
     made = decide(
         world.intent.pk, by=world.fred, vote="approve", digest=world.intent.digest, changes=change, rationale="typo"
     )
@@ -182,6 +185,7 @@ def test_what_a_change_took_out_is_revealed_as_what_stands_there(world):
     change = [{"op": "remove", "path": "/account"}, {"op": "add", "path": "/people/0/email", "value": None}]
     change += [{"op": "remove", "path": "/people/0/notes"}, {"op": "replace", "path": "/amount", "value": "1.00"}]
     change += [{"op": "add", "path": "/account", "value": IBAN}, {"op": "remove", "path": "/account"}]
+    revealing.reveal(world.intent, by=world.fred)
     made = decide(
         world.intent.pk, by=world.fred, vote="approve", digest=world.intent.digest, changes=change, rationale="less"
     )

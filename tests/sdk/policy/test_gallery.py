@@ -97,6 +97,8 @@ def test_every_document_shown_on_a_page_loads(page: Path) -> None:
     for block in blocks:
         if "\npresent:" in block:
             assert ActionType.parse(block).before is not None
+        elif "\nsensitive:" in block:
+            assert ActionType.parse(block).sensitive
         elif block.startswith("name:"):
             parse_policy(block)
 

@@ -12,6 +12,7 @@ from .plain_data import EvaluationError, TooLarge
 from .requirements import Requirement
 from .rules import Policy, Rule
 from .shortcuts import Shortcut
+from .telling import error_told, rendered, tells_figures
 from .tracing import Trace
 from .verdicts import ALLOW, ASK, BLOCK, DEFAULT_RULE, Verdict
 
@@ -66,7 +67,7 @@ def decide(prepared: Prepared, surroundings: Surroundings, usage: Mapping[str, A
                     if rule.effect != BLOCK:
                         failed.append((rule, error))
                         continue
-                    reason = _error(policy, rule, str(error))
+                    reason = _error(policy, rule, error_told(error, values))
                     said = Said(BLOCK, policy, rule.id, reason, None, _wanted(prepared, None, values, usage))
                     return _failed(policy, failed, said, values) if failed else said
             if not held:
@@ -112,12 +113,12 @@ def _limited(prepared: Prepared, rule: Rule, values: Mapping[str, Any], usage: M
             uses.append(use)
             use = uses[-1] = use.against(usage)
         except LimitError as error:
-            said.append((limit.over, f"the limit cannot be worked out: {error}"))
+            said.append((limit.over, f"the limit cannot be worked out: {error_told(error, values)}"))
             continue
         if use.used is None:
             said.append((ASK, f"{limit.text}: it is not known how much is used"))
         elif use.over:
-            said.append((limit.over, f"{limit.text}: {_used_up(limit, use)}"))
+            said.append((limit.over, f"{limit.text}: {_used_up(limit, use, values)}"))
     wanted = (*uses, *_wanted(prepared, rule, values, usage))
     if not said:
         reason = _reason(policy, rule, values)
@@ -125,16 +126,16 @@ def _limited(prepared: Prepared, rule: Rule, values: Mapping[str, Any], usage: M
         return _asking(within, rule, values) if rule.effect == ASK else within
     effect = BLOCK if any(over == BLOCK for over, _ in said) else ASK
     told = "; ".join(dict.fromkeys(text for over, text in said if over == effect))
-    reason = f"{rule.reason.render(values).rstrip('. ')}; {told}" if rule.reason else told
+    reason = f"{rendered(rule.reason, values).rstrip('. ')}; {told}" if rule.reason else told
     above = Said(effect, policy, rule.id, reason, None, wanted)
     if effect == BLOCK:
         return above
     return _asking(above, rule, values) if rule.requirement else above._replace(requirement=policy.ask)
 
 
-def _used_up(limit: Limit, use: Use) -> str:
+def _used_up(limit: Limit, use: Use, values: Mapping[str, Any]) -> str:
     """How much is over; of what several agents share, without how much others used: an agent reads the reason."""
-    if "agent" not in limit.per or use.used is None:
+    if "agent" not in limit.per or use.used is None or not tells_figures(values):
         return "used up, with what this adds"
     return f"{plain(use.used)} used, and this adds {plain(use.amount)}"
 
@@ -157,7 +158,7 @@ def _wanted(
 
 
 def _reason(policy: Policy, rule: Rule, values: Mapping[str, Any]) -> str:
-    return rule.reason.render(values) if rule.reason else f"rule {rule.id!r} of policy {policy.name!r}"
+    return rendered(rule.reason, values) if rule.reason else f"rule {rule.id!r} of policy {policy.name!r}"
 
 
 def _error(policy: Policy, rule: Rule, error: str) -> str:
@@ -172,7 +173,7 @@ def _failed(policy: Policy, failed: list[tuple[Rule, EvaluationError]], rest: Sa
     but what has grown too large to be read, which takes no more than padding, stays blocked.
     """
     rule, error = failed[0]
-    reason = _error(policy, rule, str(error))
+    reason = _error(policy, rule, error_told(error, values))
     if rest.effect == BLOCK and any(isinstance(each, TooLarge) for _, each in failed):
         return rest._replace(reason=f"{rest.reason}; {reason}")
     required = [

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
+
+from zehrava.sensitive import Path
 
 from .conditions import Reads
 from .deciding import Prepared, Said, decide, join
@@ -15,6 +17,7 @@ from .limits import plain
 from .plain_data import EvaluationError, check_json, utc, whole_numbers
 from .requirements import Requirement
 from .rules import Policy
+from .telling import TOLD, Told
 from .verdicts import ASK, BLOCK, Verdict
 
 _AGENT = ("id", "name", "owner", "environment", "tier", "labels")
@@ -131,6 +134,7 @@ class Evaluator:
         execution_mode: str | None = None,
         reversible: bool | None = None,
         sensitivity: str | None = None,
+        sensitive: Sequence[Path] = (),
         usage: Mapping[str, Any] | None = None,
         now: datetime.datetime,
         policy: str | None = None,
@@ -143,6 +147,7 @@ class Evaluator:
             value: amount and currency.
             reversible, sensitivity: what the action type says, never the agent: whether it can be undone, and ``low``,
                 ``normal`` or ``high``; None where it does not say.
+            sensitive: the paths in the payload that the action type marks sensitive; reasons tell them masked.
             usage: how much of each limit is used, by ``policy/rule/0``: a number or a decimal string. None where it is
                 not known: then a rule with limits asks, and ``limits`` of the verdict lists what is wanted.
             now: an aware time.
@@ -161,7 +166,7 @@ class Evaluator:
             "sensitivity": sensitivity,
         }
         try:
-            return self._evaluate(intent, payload, agent, context, summary, usage, now, policy)
+            return self._evaluate(intent, payload, agent, context, summary, usage, now, policy, sensitive)
         except (KeyboardInterrupt, SystemExit):
             raise
         except EvaluationError as error:
@@ -190,8 +195,11 @@ class Evaluator:
         usage: Mapping[str, Any] | None,
         now: datetime.datetime,
         policy: str | None,
+        sensitive: Sequence[Path],
     ) -> Verdict:
         values = _values(intent, payload, agent, context, summary, usage, now)
+        if sensitive:
+            values[TOLD] = Told.of(values, sensitive)
         said: list[Said] = []
         named, matched = None, False
         if policy is not None:
