@@ -97,7 +97,7 @@ def break_glass(
     """
     reason = _long_enough(read_reason(reason, path="/rationale", needed=_ASK))
     with decisions.for_decision(intent_id) as intent:
-        ties = Ties()
+        by, ties = decisions.as_they_are_now(by), Ties()
         if refusal := why_not(intent, by, ties):
             raise Problem(refusal.kind, refusal.text)
         decisions.refuse_unless_open(intent, by, votes_of([intent]).get(intent.pk, []), ties)

@@ -83,6 +83,7 @@ def decide(
     with for_decision(intent_id) as intent:
         votes, ties = votes_of([intent]).get(intent.pk, []), Ties()
         hold_still(intent, by, votes)
+        by = as_they_are_now(by)
         if refusal := may_decide(intent, by, ties):
             raise Problem(refusal.kind, refusal.text)
         refuse_unless_open(intent, by, votes, ties)
@@ -124,6 +125,14 @@ def for_decision(intent_id: str) -> Iterator[Intent]:
             with transaction.atomic():
                 lifecycle.expire(_locked(intent_id))
         raise
+
+
+def as_they_are_now(person: User) -> User:
+    """This person, read again under the intent's lock.
+
+    The request read them before it waited for that: they may have been deactivated, or have left a group, since then.
+    """
+    return User.objects.get(pk=person.pk)
 
 
 def told_beyond(beyond: tuple[str, ...]) -> str:
