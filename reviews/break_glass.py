@@ -28,6 +28,7 @@ from reviews.entitlement import Refusal, bars, holders_of, matter_of, votes_of
 from reviews.models import BreakGlassReview, Decision, Finding, Vote
 from reviews.quorum import cannot_see_to, groups_of
 from reviews.second_factor import Factor
+from reviews.standing import samples
 from reviews.taking import let_go
 from reviews.ties import Ties
 from zehrava import ids
@@ -120,6 +121,8 @@ def _approve(intent: Intent, decision: Decision, *, by: User) -> None:
     decisions.store(decision, by=actor)
     let_go(intent.pk, by=by)
     lifecycle.approve_beyond(intent, by=actor, facts={"decisions": [decision.pk]})
+    if intent.amendments:
+        samples.note_disagreement(intent, by=actor)
     review = BreakGlassReview(intent=intent, decision=decision, opened_at=decision.created_at)
     ledger.save(review, "glass_review.opened", by=actor, facts={"decision": decision.pk})
 

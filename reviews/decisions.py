@@ -348,11 +348,13 @@ def _conclude(intent: Intent, votes: list[Decision], *, by: Actor, ties: Ties) -
             # One alone is named as ever.
             facts = {"decision": against[0].pk} if len(against) == 1 else {"decisions": [one.pk for one in against]}
             lifecycle.reject(intent, by=by, facts=facts)
-            samples.note_rejection(intent, by=by)
+            samples.note_disagreement(intent, by=by)
     elif (stood := standing_of(intent, votes, ties)).met:
         seated = {seat.filled_by for seat in stood.seats}
         decided = [one.pk for one in votes if one.reviewer_id in seated and about_this(one, intent)]
         lifecycle.approve(intent, by=by, facts={"decisions": decided})
+        if intent.amendments:
+            samples.note_disagreement(intent, by=by)
 
 
 def _stage(intent: Intent, votes: list[Decision], decision: Decision, ties: Ties) -> str | None:

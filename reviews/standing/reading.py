@@ -199,7 +199,7 @@ def _terms(approval: StandingApproval) -> Iterator[tuple[str, SafeString]]:
     if approval.rate_count is not None and approval.rate_window is not None:
         yield "And within a time", text(f"{approval.rate_count:,} in {durations.text(approval.rate_window)}")
     yield "To people all the same", text(f"{approval.sample_percent} of 100, drawn by chance")
-    yield "Suspended", text(f"where people reject more than {approval.disagreement_percent} of 100 of those")
+    yield "Suspended", text(f"where people reject or change more than {approval.disagreement_percent} of 100 of those")
 
 
 def _lines(approval: StandingApproval, person: User, page: Any, **which: Any) -> Lines:

@@ -1,4 +1,4 @@
-"""A vote waits for its turn at an intent: who is deactivated, or leaves the group, meanwhile decides nothing any more."""
+"""A vote waits for its turn at an intent: who leaves meanwhile, the company or the group, decides nothing."""
 
 from __future__ import annotations
 
