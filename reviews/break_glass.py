@@ -164,13 +164,16 @@ def count_open(person: User | AnonymousUser) -> int:
 
 
 def why_not_close(review: BreakGlassReview, person: User) -> str:
-    """Why this person does not close this review; empty where they may."""
+    """Why this person, by any account, does not close this review; empty where they may."""
     if review.closed_at is not None:
         return f"{review.closed_by_name} has closed this review."
     if not person.has_perm(REVIEW):
         return "Auditors close this review: it takes their permission."
     if person.pk == review.decision.reviewer_id:
         return "You broke this glass: somebody else has to say whether it was justified."
+    if person.pk in Ties().accounts.of(review.decision.reviewer_id):
+        who = review.decision.reviewer_name
+        return f"You broke this glass as {who}: somebody else has to say whether it was justified."
     return ""
 
 
