@@ -12,7 +12,7 @@ from django.apps import apps
 from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.db.models import Model, Q, QuerySet
-from django.http import HttpRequest, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import NoReverseMatch, URLPattern, path, reverse
 from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
@@ -54,6 +54,11 @@ class EvidenceAdmin(ReadOnlyAdmin, ModelAdmin):
             with contextlib.suppress(ValidationError, ValueError):
                 wanted |= Q(**{name: self.model._meta.get_field(name).to_python(term)})
         return queryset.filter(wanted), False
+
+    def render_change_form(self, request: HttpRequest, context: dict[str, Any], **kwargs: Any) -> HttpResponse:
+        # Evidence is never changed in the admin: behind Django's own button History there would be nothing.
+        context["show_history"] = False
+        return super().render_change_form(request, context, **kwargs)
 
     def has_export_permission(self, request: HttpRequest) -> bool:
         return may_export(request.user)

@@ -26,6 +26,7 @@ from reviews.decisions import decide
 from reviews.entitlement import standing_of
 from reviews.models import Take
 from reviews.presentation import Path, text
+from reviews.pushing import MOST, pushes
 from reviews.queue import RANK, URGENCY, pending, waiting_for
 from reviews.second_factor import Factor
 from reviews.taking import takes_of
@@ -178,6 +179,8 @@ class Together:
     wide: bool
     shared: list[tuple[SafeString, SafeString]]
     lines: list[Line]
+    # Words of the agent that push whoever reads, in any of those that are shown.
+    pushes: list[SafeString]
     why_not: str
     now: datetime
 
@@ -213,6 +216,7 @@ def page(
         wide=len(differing) > COLUMNS,
         shared=_shared(shown, differing),
         lines=[_line(intent, differing, takes.get(intent.pk), problems, now, person, kept or {}) for intent in shown],
+        pushes=_pushes(shown),
         why_not=why_not,
         now=now,
     )
@@ -281,6 +285,11 @@ def decide_each(
                 raise
             failed[one.intent_id] = problem.detail
     return failed
+
+
+def _pushes(intents: Sequence[Intent]) -> list[SafeString]:
+    phrases = dict.fromkeys(phrase for intent in intents for phrase in pushes(masking.text(intent)))
+    return [text(phrase) for phrase in list(phrases)[:MOST]]
 
 
 def _line(

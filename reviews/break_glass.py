@@ -28,6 +28,7 @@ from reviews.entitlement import Refusal, bars, holders_of, matter_of, votes_of
 from reviews.models import BreakGlassReview, Decision, Finding, Vote
 from reviews.quorum import cannot_see_to, groups_of
 from reviews.second_factor import Factor
+from reviews.standing import samples
 from reviews.taking import let_go
 from reviews.ties import Ties
 from zehrava import ids
@@ -97,7 +98,7 @@ def break_glass(
     """
     reason = _long_enough(read_reason(reason, path="/rationale", needed=_ASK))
     with decisions.for_decision(intent_id) as intent:
-        ties = Ties()
+        by, ties = decisions.as_they_are_now(by), Ties()
         if refusal := why_not(intent, by, ties):
             raise Problem(refusal.kind, refusal.text)
         decisions.refuse_unless_open(intent, by, votes_of([intent]).get(intent.pk, []), ties)
@@ -127,6 +128,8 @@ def _approve(intent: Intent, decision: Decision, *, by: User) -> None:
     decisions.store(decision, by=actor)
     let_go(intent.pk, by=by)
     lifecycle.approve_beyond(intent, by=actor, facts={"decisions": [decision.pk]})
+    if intent.amendments:
+        samples.note_disagreement(intent, by=actor)
     review = BreakGlassReview(intent=intent, decision=decision, opened_at=decision.created_at)
     ledger.save(review, "glass_review.opened", by=actor, facts={"decision": decision.pk})
 
@@ -168,13 +171,16 @@ def count_open(person: User | AnonymousUser) -> int:
 
 
 def why_not_close(review: BreakGlassReview, person: User) -> str:
-    """Why this person does not close this review; empty where they may."""
+    """Why this person, by any account, does not close this review; empty where they may."""
     if review.closed_at is not None:
         return f"{review.closed_by_name} has closed this review."
     if not person.has_perm(REVIEW):
         return "Auditors close this review: it takes their permission."
     if person.pk == review.decision.reviewer_id:
         return "You broke this glass: somebody else has to say whether it was justified."
+    if person.pk in Ties().accounts.of(review.decision.reviewer_id):
+        who = review.decision.reviewer_name
+        return f"You broke this glass as {who}: somebody else has to say whether it was justified."
     return ""
 
 

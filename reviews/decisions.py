@@ -83,6 +83,7 @@ def decide(
     with for_decision(intent_id) as intent:
         votes, ties = votes_of([intent]).get(intent.pk, []), Ties()
         hold_still(intent, by, votes)
+        by = as_they_are_now(by)
         if refusal := may_decide(intent, by, ties):
             raise Problem(refusal.kind, refusal.text)
         refuse_unless_open(intent, by, votes, ties)
@@ -126,6 +127,14 @@ def for_decision(intent_id: str) -> Iterator[Intent]:
             with transaction.atomic():
                 lifecycle.expire(_locked(intent_id))
         raise
+
+
+def as_they_are_now(person: User) -> User:
+    """This person, read again under the intent's lock.
+
+    The request read them before it waited for that: they may have been deactivated, or have left a group, since then.
+    """
+    return User.objects.get(pk=person.pk)
 
 
 def told_beyond(beyond: tuple[str, ...]) -> str:
@@ -356,11 +365,13 @@ def _conclude(intent: Intent, votes: list[Decision], *, by: Actor, ties: Ties) -
             # One alone is named as ever.
             facts = {"decision": against[0].pk} if len(against) == 1 else {"decisions": [one.pk for one in against]}
             lifecycle.reject(intent, by=by, facts=facts)
-            samples.note_rejection(intent, by=by)
+            samples.note_disagreement(intent, by=by)
     elif (stood := standing_of(intent, votes, ties)).met:
         seated = {seat.filled_by for seat in stood.seats}
         decided = [one.pk for one in votes if one.reviewer_id in seated and about_this(one, intent)]
         lifecycle.approve(intent, by=by, facts={"decisions": decided})
+        if intent.amendments:
+            samples.note_disagreement(intent, by=by)
 
 
 def _stage(intent: Intent, votes: list[Decision], decision: Decision, ties: Ties) -> str | None:

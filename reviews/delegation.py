@@ -32,6 +32,8 @@ from zehrava.policy.limits import money
 from zehrava.problems import Problem
 
 LONGEST = timedelta(days=90)
+# How far ahead one begins, and ends.
+FURTHEST = timedelta(days=365)
 MOST_ACTIONS = 50
 OUT_OF_OFFICE = "Out of office"
 REVOKE_OTHERS = "reviews.change_delegation"
@@ -160,6 +162,9 @@ def _read_end(since: datetime, until: datetime | None, now: datetime) -> datetim
         raise Problem("invalid", "It would end before it begins.", path="/until")
     if until - since > LONGEST:
         raise Problem("invalid", f"Choose an end within {LONGEST.days} days of its beginning.", path="/until")
+    for name, moment, told in (("since", since, "a beginning"), ("until", until, "an end")):
+        if moment - now > FURTHEST:
+            raise Problem("invalid", f"Choose {told} within a year from now.", path=f"/{name}")
     return until
 
 

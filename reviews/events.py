@@ -19,7 +19,7 @@ ledger.register(
         "standing_approval.refused": "A second person refused a standing approval.",
         "standing_approval.used": "An intent passed on a standing approval; which use of it that was.",
         "standing_approval.sampled": "An intent that a standing approval covers was given to people all the same.",
-        "standing_approval.suspended": "People rejected too many samples of a standing approval: it is not in force.",
+        "standing_approval.suspended": "People disagreed on too many samples of a standing approval: it is suspended.",
         "standing_approval.used_up": "The last use of a standing approval was made.",
         "standing_approval.over": "The time of a standing approval ended.",
         "standing_approval.revoked": "Somebody ended a standing approval.",

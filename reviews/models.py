@@ -115,12 +115,13 @@ class Delegation(models.Model):
         return self.actions != every_action() or self.ceiling_amount is not None
 
     def covers(self, action: str, amount: Decimal | None, currency: str | None) -> bool:
-        """Whether an intent of this action and value is within its scope; one without a value is under no ceiling."""
+        """Whether an intent of this action and value is within its scope; one without a value is under no ceiling, and
+        neither is one of less than nothing."""
         if not self.covers_action(action):
             return False
         if self.ceiling_amount is None:
             return True
-        return amount is not None and amount <= self.ceiling_amount and currency == self.ceiling_currency
+        return amount is not None and 0 <= amount <= self.ceiling_amount and currency == self.ceiling_currency
 
     def covers_action(self, action: str) -> bool:
         """Whether this action is within its scope; what cannot be read is about nothing."""

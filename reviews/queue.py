@@ -256,7 +256,8 @@ def _scope(say: Say, piles: Iterable[Pile]) -> Q:
         return Q()
     scope = Q(action__in={pile.action for pile in piles if by.covers_action(pile.action)})
     if by.ceiling_amount is not None:
-        scope &= Q(value_amount__lte=by.ceiling_amount, value_currency=by.ceiling_currency)
+        # As `Delegation.covers` has it.
+        scope &= Q(value_amount__range=(0, by.ceiling_amount), value_currency=by.ceiling_currency)
     return scope
 
 

@@ -103,7 +103,7 @@ class StandingForm(forms.ModelForm):
         help_text="Drawn by chance, so that the agent cannot know which.",
     )
     disagreement_percent = forms.IntegerField(
-        label="Suspended where they reject more, of 100",
+        label="Suspended where they reject or change more, of 100",
         initial=DISAGREEMENT_PERCENT,
         min_value=0,
         max_value=100,

@@ -43,6 +43,7 @@ FOR_SUPERUSERS = ("is_superuser", "user_permissions")
 FOR_OTHERS = ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")
 ASK_ANOTHER = "Your own groups and rights are changed by another administrator."
 ADMINISTRATORS = "administrators"
+ADDED = ("username", "usable_password", "password1", "password2")
 PASSWORD_PAGE = "auth_user_password_change"
 
 # allauth's own pages show the secrets of factors, and change them past the ledger.
@@ -170,6 +171,8 @@ class UserAdmin(Governed, DjangoUserAdmin, ModelAdmin):
     form = PersonForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
+    # The portal is the admin: who may not enter it signs in nowhere. So it is asked there, and on unless taken away.
+    add_fieldsets = ((None, {"classes": ("wide",), "fields": (*ADDED, "is_staff")}),)
     list_display = ["username", "first_name", "last_name", "email", "is_active", "is_staff", "last_login"]
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> list[str] | tuple[str, ...]:
@@ -179,6 +182,9 @@ class UserAdmin(Governed, DjangoUserAdmin, ModelAdmin):
         if obj is not None and request.user.pk in one_person.accounts().of(obj.pk):
             known = (*known, "manager")
         return known if request.user.is_superuser else (*known, *FOR_SUPERUSERS)
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        return {"is_staff": True, **super().get_changeform_initial_data(request)}
 
     @display(description="manager")
     def manager(self, person: User) -> SafeString:

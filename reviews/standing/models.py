@@ -53,7 +53,8 @@ class StandingApproval(models.Model):
     # So many uses within so many seconds.
     rate_count = models.PositiveIntegerField(null=True, blank=True)
     rate_window = models.PositiveIntegerField(null=True, blank=True)
-    # Of 100 intents that it covers, so many go to people all the same; suspended where they reject more than these.
+    # Of 100 intents that it covers, so many go to people all the same. Where they reject or change more
+    # than so many of 100 of these, it is suspended.
     sample_percent = models.PositiveSmallIntegerField(default=SAMPLE_PERCENT)
     disagreement_percent = models.PositiveSmallIntegerField(default=DISAGREEMENT_PERCENT)
     expires_at = models.DateTimeField()

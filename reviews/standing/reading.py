@@ -38,7 +38,7 @@ COLOURS = {
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a rule in force asks for the action: the rule, whom, and whether the two would meet it."""
+    """What a rule in force, or a row of its table, asks for the action: of whom, and whether the two would meet it."""
 
     rule: SafeString
     needs: SafeString
@@ -151,7 +151,7 @@ def _groups(person: User) -> SafeString:
 
 
 def _asked(approval: StandingApproval, people: list[User], *, proved: bool) -> Iterator[Asked]:
-    """What every rule in force that may be about it asks of people."""
+    """What every rule in force that may be about it asks of people, row by row where it asks by a table."""
     ties = Ties()
     for rule, requirement in _rules(approval):
         bonds = ties.bonds(requirement, approval.action, None, None)
@@ -171,7 +171,11 @@ def _rules(approval: StandingApproval) -> Iterator[tuple[str, Mapping[str, Any]]
             continue
         found = True
         for rule in policy.rules:
-            if rule.requirement is not None:
+            if rule.table is not None:
+                # Which of its rows asks is each intent's own; all of them at once hardly ever do.
+                for row in rule.table.rows:
+                    yield f"{policy.name} › {rule.id}, row {row.number}", row.requirement.document()
+            elif rule.requirement is not None:
                 yield f"{policy.name} › {rule.id}", rule.requirement.document()
         if policy.default == ASK and all(rule.condition is not None for rule in policy.rules):
             yield f"{policy.name} › default", policy.ask.document()
@@ -199,7 +203,7 @@ def _terms(approval: StandingApproval) -> Iterator[tuple[str, SafeString]]:
     if approval.rate_count is not None and approval.rate_window is not None:
         yield "And within a time", text(f"{approval.rate_count:,} in {durations.text(approval.rate_window)}")
     yield "To people all the same", text(f"{approval.sample_percent} of 100, drawn by chance")
-    yield "Suspended", text(f"where people reject more than {approval.disagreement_percent} of 100 of those")
+    yield "Suspended", text(f"where people reject or change more than {approval.disagreement_percent} of 100 of those")
 
 
 def _lines(approval: StandingApproval, person: User, page: Any, **which: Any) -> Lines:

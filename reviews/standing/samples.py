@@ -2,7 +2,8 @@
 
 Chance decides, keyed by the portal's own secret, so that an agent cannot know what will be looked at. The draw is the
 same for the same thing until it has passed once more, and what is equal to a sample that people have not approved is a
-sample, too: who asks again gets no other draw, also where the first was refused before anything was stored.
+sample, too: who asks again gets no other draw, also where the first was refused before anything was stored. What people
+approved with changes they have not approved: they disagreed with what was proposed, as who rejects does.
 
 A sample that ends before people decided says nothing, and somebody saw to that: the agent took it back or left too
 little time, or nobody looked. Too many of these stop a standing approval as rejections do.
@@ -22,22 +23,31 @@ from reviews.standing.models import StandingApproval, StandingState, StandingUse
 
 # A draw is one of 10,000, so that a per cent is 100 of them.
 OF_PERCENT = 100
+# Of a sample's intent: how people disagreed with what was proposed.
+_REJECTED = Q(intent__status=Status.REJECTED)
+_CHANGED = Q(intent__decided_at__isnull=False, intent__amendments__gt=0) & ~_REJECTED
 # So many samples may end undecided whatever their share is.
 FEW = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """How many samples there were; people approved and rejected some, look at others, and never said of the rest."""
+    """How many samples there were; people approved some as they were or changed, and rejected some, look at others, and
+    never said of the rest."""
 
     all: int
     approved: int
+    changed: int
     rejected: int
     waiting: int
 
     @property
+    def disagreed(self) -> int:
+        return self.changed + self.rejected
+
+    @property
     def decided(self) -> int:
-        return self.approved + self.rejected
+        return self.approved + self.disagreed
 
     @property
     def undecided(self) -> int:
@@ -55,10 +65,10 @@ def draw(approval: StandingApproval, intent: Intent) -> int:
 
 
 def has_one_like(intent: Intent) -> bool:
-    """Whether people looked at something equal in all but its id, a sample of any, and did not approve it."""
+    """Whether people looked at something equal in all but its id, a sample of any, and did not approve it as it was."""
     of_agent = StandingUse.objects.filter(standing_approval__agent=intent.agent_id, number=None)
     equal = of_agent.filter(intent__fingerprint=intent.fingerprint)
-    return equal.filter(Q(intent__decided_at=None) | Q(intent__status=Status.REJECTED)).exists()
+    return equal.filter(Q(intent__decided_at=None) | _REJECTED | _CHANGED).exists()
 
 
 def sampled(intent: Intent) -> StandingApproval | None:
@@ -70,31 +80,31 @@ def sampled(intent: Intent) -> StandingApproval | None:
 def tally(approval: StandingApproval, *, among: Q | None = None) -> Tally:
     """What became of its samples, over its whole life; one query. `among` is which intents count, all without it."""
     decided = Q(intent__decided_at__isnull=False)
-    rejected = Q(intent__status=Status.REJECTED)
     return Tally(
         **StandingUse.objects.filter(among or Q(), standing_approval=approval, number=None).aggregate(
             all=Count("pk"),
-            approved=Count("pk", filter=decided & ~rejected),
-            rejected=Count("pk", filter=rejected),
+            approved=Count("pk", filter=decided & ~_REJECTED & ~_CHANGED),
+            changed=Count("pk", filter=_CHANGED),
+            rejected=Count("pk", filter=_REJECTED),
             waiting=Count("pk", filter=Q(intent__status=Status.PENDING_APPROVAL)),
         )
     )
 
 
-def note_rejection(intent: Intent, *, by: Actor) -> None:
-    """Suspend what this rejected intent was a sample of, where people disagree too often now.
+def note_disagreement(intent: Intent, *, by: Actor) -> None:
+    """Suspend what this intent, rejected or changed, was a sample of, where people disagree too often now.
 
     Too often is more than the `disagreement_percent` of the samples that were decided in its life: at 10, the first
-    rejection suspends it where fewer than ten were.
+    disagreement suspends it where fewer than ten were.
     """
     approval = sampled(intent)
     if approval is None:
         return
     approval = steps.locked(approval)
     found = tally(approval)
-    too_often = found.rejected * 100 > found.decided * approval.disagreement_percent
+    too_often = found.disagreed * 100 > found.decided * approval.disagreement_percent
     if approval.state == StandingState.ACTIVE and too_often:
-        facts = {"rejected": found.rejected, "decided": found.decided}
+        facts = {"rejected": found.rejected, "changed": found.changed, "decided": found.decided}
         steps.suspend(approval, by=by, because_of=intent.pk, facts=facts)
 
 

@@ -136,7 +136,7 @@ def revoke(approval: StandingApproval, *, by: User, reason: str) -> StandingAppr
 
 
 def suspend(approval: StandingApproval, *, by: Actor, because_of: str, facts: dict[str, Any]) -> None:
-    """Stop a locked one because people rejected too many samples, the last of them the intent `because_of`."""
+    """Stop a locked one because people disagreed on too many samples, the last of them the intent `because_of`."""
     approval.because_of = because_of  # type: ignore[attr-defined]
     _move(approval, StandingState.SUSPENDED, by=by, facts={"intent": because_of, **facts})
 

@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.contrib.auth.models import User
-from django.db.models import F
+from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 
 from audit import clock, inserting, ledger
@@ -64,16 +64,23 @@ def shown_on(intents: Sequence[Intent]) -> Mapping[str, dict[str, Any]]:
 
 def _covering(intent: Intent, facts: Facts, judgement: Judgement) -> list[StandingApproval]:
     """Those in force whose agent, action and conditions are this intent's, oldest first; their counts may be old."""
-    active = StandingApproval.objects.filter(agent=intent.agent_id, state="active", expires_at__gt=Now())
-    covering = [each for each in active.select_related("owner", "approver").order_by("id") if terms.cover(each, facts)]
+    active = _in_force().filter(agent=intent.agent_id).order_by("id")
+    covering = [each for each in active if terms.cover(each, facts)]
     # What is asked only because something failed was never approved in advance.
     return [] if covering and preapproval.something_failed(judgement) else covering
 
 
 def _locked(approval: StandingApproval) -> StandingApproval | None:
     """As it is now, locked until the transaction ends; None where it is not in force any more."""
-    rows = StandingApproval.objects.select_for_update(of=("self",)).select_related("owner", "approver")
-    return rows.filter(pk=approval.pk, state="active", expires_at__gt=Now()).first()
+    StandingApproval.objects.select_for_update().only("pk").get(pk=approval.pk)
+    # Asked anew: while the row was waited for its time may have ended, and its people may have gone.
+    return _in_force().filter(pk=approval.pk).first()
+
+
+def _in_force() -> QuerySet[StandingApproval]:
+    """Those that count at this moment, with their two people."""
+    rows = StandingApproval.objects.filter(state="active", expires_at__gt=Now())
+    return rows.select_related("owner", "approver")
 
 
 def _is_good_for(approval: StandingApproval, intent: Intent) -> bool:

@@ -66,6 +66,12 @@ def test_an_event_shows_its_line_its_content_and_where_it_leads(client, run, hos
     assert url(ExportRun.history.model, "change", hostile.pk) in page
 
 
+@pytest.mark.parametrize("model", PAGES)
+def test_no_page_of_evidence_offers_a_history_that_there_is_not(client, hostile, model):
+    for row in model._base_manager.all()[:1]:
+        assert "/history/" not in client.get(url(model, "change", row.pk)).content.decode()
+
+
 def test_hostile_text_reaches_no_page_unescaped_or_unseen(client, run, hostile):
     run.exported_by = HOSTILE
     with ledger_of(HOSTILE):

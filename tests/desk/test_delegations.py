@@ -24,6 +24,9 @@ ADD = "admin:reviews_delegation_add"
 LIST = "admin:reviews_delegation_changelist"
 
 
+LATE, TOO_LATE = ((timezone.now() + timedelta(days=days)).strftime("%Y-%m-%dT%H:%M") for days in (363, 367))
+
+
 def plain(page: str) -> str:
     return " ".join(page.replace("<bdi>", "").replace("</bdi>", "").split())
 
@@ -96,6 +99,9 @@ def test_times_are_those_of_the_persons_time_zone(signed_in, rita, dora):
         ({"until": "2020-01-01T00:00"}, "over already"),
         ({"until": "2199-01-01T00:00"}, "within 90 days"),
         ({"since": "2199-01-01T00:00"}, "end before it begins"),
+        ({"since": "2500-01-01T00:00", "until": "2500-02-01T00:00"}, "a beginning within a year"),
+        ({"since": "9999-12-01T00:00", "until": "9999-12-31T23:59"}, "a beginning within a year"),
+        ({"since": LATE, "until": TOO_LATE}, "an end within a year"),
         ({"reason": " "}, "Say why"),
         ({"reason": "\u200b"}, "Say why"),
         ({"actions": "größer"}, "no name of an action"),
@@ -108,6 +114,8 @@ def test_times_are_those_of_the_persons_time_zone(signed_in, rita, dora):
 def test_what_cannot_be_is_refused_with_what_was_typed_still_there(signed_in, rita, dora, members, complaint):
     make_user("gone", is_active=False)
     make_user("ada", "administrators")
+    # West of Greenwich the last day ends after the end of time.
+    NotificationSettings.objects.create(person=rita, time_zone="America/New_York")
 
     answer = signed_in(rita).post(reverse(ADD), typed(**members))
 

@@ -1,9 +1,11 @@
 """People and groups: who may change whom, and that it is on record."""
 
 import json
+import re
 
 import pytest
 from django.contrib.auth.models import Group, Permission, User
+from django.test import Client
 
 from audit.models import Event
 from intents.documents import disable_policy
@@ -71,6 +73,21 @@ def test_the_ledger_says_that_it_was_the_password(signed_in, rita):
     first, second = (json.loads(event.line)["facts"] for event in events)
     assert first["password"] is True
     assert "password" not in second
+
+
+def test_who_is_added_may_sign_in_unless_that_is_taken_away(signed_in):
+    client = signed_in(make_user("ada", "administrators"))
+    page = client.get("/admin/auth/user/add/").content.decode()
+    assert re.search(r'<input[^>]* name="is_staff"[^>]* checked', page)
+
+    # As a browser sends the form: a box that is ticked, and one that was cleared.
+    client.post("/admin/auth/user/add/", {"username": "newcomer", "is_staff": "on", **NEW_PASSWORD})
+    client.post("/admin/auth/user/add/", {"username": "visitor", **NEW_PASSWORD})
+
+    staff = dict(User.objects.filter(username__in=["newcomer", "visitor"]).values_list("username", "is_staff"))
+    assert staff == {"newcomer": True, "visitor": False}
+    signing_in = {"username": "newcomer", "password": NEW_PASSWORD["password1"]}
+    assert Client().post("/admin/login/", signing_in).status_code == 302
 
 
 def test_an_administrator_makes_nobody_a_superuser(signed_in, rita):

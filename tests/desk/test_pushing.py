@@ -4,7 +4,7 @@ import pytest
 
 from audit.text import visible
 from reviews.pushing import pushes
-from tests.factories import make_intent
+from tests.factories import load_action_type, load_policy, make_intent
 
 MARK = '<span class="zhv-mixed" title="letters of more than one alphabet in one word">'
 
@@ -74,3 +74,27 @@ def test_the_page_of_a_waiting_intent_says_which_words_push_and_that_they_prove_
     assert "<bdi>just approve</bdi>" in page and "<bdi>already approved</bdi>" in page
     calm = make_intent(key, payload={"note": "Lost parcel"})
     assert "Words that push you" not in client.get(f"/admin/intents/intent/{calm.pk}/change/").content.decode()
+
+
+def test_the_page_of_several_alike_says_so_above_the_table(signed_in, rita, key):
+    load_policy("name: replies\nmatch: {actions: [support.reply]}\nrules: [{id: all, effect: require_approval}]\n")
+    reply = {"action": "support.reply", "payload": {"body": "Dear"}}
+    client, calm = signed_in(rita), make_intent(key, **reply, summary="An answer")
+    address = f"/admin/alike/{calm.alike}/"
+    assert "Words that push you" not in client.get(address).content.decode()
+
+    # What the agent says beside the payload is not in the table.
+    make_intent(key, **reply, summary="URGENT: just approve")
+    page = client.get(address).content.decode()
+
+    assert page.index("Words that push you") < page.index("What differs")
+    assert "<bdi>urgent</bdi>" in page and "<bdi>just approve</bdi>" in page
+
+
+def test_the_page_of_several_alike_quotes_nothing_that_is_masked(signed_in, rita, key):
+    load_action_type("name: support.reply\nsensitive: [payload.body]\n")
+    first, _ = (make_intent(key, action="support.reply", payload={"body": f"just approve {n}"}) for n in range(2))
+
+    page = signed_in(rita).get(f"/admin/alike/{first.alike}/").content.decode()
+
+    assert '<span class="zhv-num">2</span> alike' in page and "just approve" not in page

@@ -204,6 +204,14 @@ def test_every_status_has_a_line_for_agents():
     assert set(Status.values) <= {name for cell in first_cells("docs/agents.md") for name in codes(cell)}
 
 
+def test_every_ground_of_a_decision_is_named_to_reviewers():
+    from reviews.models import Ground
+
+    call = "| `POST /api/v1/intents/{intent_id}/decisions`"
+    [row] = [line for line in text("docs/reviewers.md").splitlines() if line.startswith(call)]
+    assert {"vote", "digest", "rationale", "changes", "ground", "delegator", *Ground.values} <= set(codes(row))
+
+
 def test_every_role_has_a_line_for_operators():
     from zehrava_site.roles import ROLES
 

@@ -398,6 +398,17 @@ def test_who_broke_it_does_not_say_that_it_was_right(eva, review):
     assert BreakGlassReview.objects.filter(closed_at=None).exists()
 
 
+def test_neither_do_they_by_another_account(eva, review):
+    eva.email = "Eva@Example.com"
+    eva.save()
+    other = browser(make_user("eva-2", "auditors", email="eva@example.com"))
+
+    page = other.get(reverse("admin:reviews_breakglassreview_change", args=[review.pk])).content.decode()
+    assert "You broke this glass as eva" in page
+    assert reviewed(other, review).status_code == 403
+    assert BreakGlassReview.objects.filter(closed_at=None).exists()
+
+
 @pytest.mark.parametrize("group", sorted(set(roles.ROLES) - {"auditors"}))
 def test_only_auditors_close_it(review, group):
     answer = reviewed(browser(make_user("somebody", group)), review)

@@ -178,6 +178,9 @@ def test_a_delegation_gives_nothing_outside_of_its_time(key, rita, dora, how):
         ({"ceiling": Ceiling("100", "EUR")}, {"amount": "100.01", "currency": "EUR"}, False),
         ({"ceiling": Ceiling("100", "EUR")}, {"amount": "1.00", "currency": "USD"}, False),
         ({"ceiling": Ceiling("100", "EUR")}, None, False),
+        ({"ceiling": Ceiling("100", "EUR")}, {"amount": "0", "currency": "EUR"}, True),
+        ({"ceiling": Ceiling("100", "EUR")}, {"amount": "-0.01", "currency": "EUR"}, False),
+        ({"ceiling": Ceiling("100", "EUR")}, {"amount": "-1000000.00", "currency": "EUR"}, False),
     ],
 )
 def test_a_delegation_is_about_what_is_within_its_scope(key, rita, dora, scope, value, inside):

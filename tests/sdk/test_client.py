@@ -378,6 +378,13 @@ def test_a_key_that_would_break_the_header_is_refused_without_being_shown(key):
     assert "zhv_" not in str(caught.value)
 
 
+@pytest.mark.parametrize("client", [Gate, AsyncGate])
+def test_an_empty_key_is_said_to_be_empty(client):
+    """As it is where `os.environ.get("ZEHRAVA_KEY", "")` finds nothing."""
+    with pytest.raises(ValueError, match=r"api_key is empty.*variable.*not set"):
+        client("https://gate.example.com", api_key="")
+
+
 def test_an_unencrypted_address_elsewhere_is_warned_of_once_and_one_here_is_not(monkeypatch):
     monkeypatch.setattr(calls, "_warned", set())
     with warnings.catch_warnings(record=True) as caught:

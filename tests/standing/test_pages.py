@@ -158,6 +158,24 @@ def test_its_page_warns_where_the_two_meet_nothing_that_is_asked(signed_in, agen
     assert "As things stand nothing passes on it" in shown and "careful › all asks 1 of legal not met" in shown
 
 
+def test_of_a_table_its_page_says_which_rows_the_two_meet(signed_in, agent, rita, sam, propose):
+    load_policy(
+        "name: careful\nmatch: {actions: ['a.*']}\nrules:\n  - id: money\n    effect: require_approval\n"
+        "    approval:\n      table:\n        amount: {of: payload.amount, currency: payload.currency, in: EUR}\n"
+        "        rows:\n"
+        "          - {up_to: '500', all_of: [{group: finance}]}\n"
+        "          - {all_of: [{group: finance}, {group: legal}]}\n"
+    )
+    shown = _words(signed_in(rita).get(page(approve_in_advance(agent, by=rita, second=sam))).content.decode())
+
+    assert "As things stand nothing passes on it" not in shown
+    assert "careful › money, row 1 asks 1 of finance met ✓" in shown
+    assert "careful › money, row 2 asks 1 of finance and 1 of legal not met" in shown
+    # And so it is.
+    passed = {n: propose(n, payload={"amount": n, "currency": "EUR"})["status"] for n in ("500", "501")}
+    assert passed == {"500": "approved", "501": "pending_approval"}
+
+
 def _words(page: str) -> str:
     words = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page))
     return re.sub(r" (?=[),])|(?<=\() ", "", words)

@@ -6,7 +6,8 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from django.contrib.auth.models import Group
+from django.contrib.auth.models import Group, User
+from django.db.models import QuerySet
 
 from audit import clock, ledger
 from audit.actors import Actor
@@ -17,6 +18,7 @@ from reviews.models import Decision, StandingApproval, StandingUse
 from reviews.second_factor import Factor
 from reviews.standing import steps, using
 from reviews.standing.terms import digest_of
+from tests.clocks import held_clock
 from tests.factories import (
     ARRANGER,
     approve_in_advance,
@@ -286,6 +288,41 @@ def test_its_time_ends_by_the_clock_not_by_the_sweep(standing, propose):
     standing.refresh_from_db()
     assert standing.state == "over"
     assert sweeping.sweep()["standing_approvals_ended"] == 0
+
+
+def test_its_time_ends_while_its_row_is_waited_for(agent, rita, sam, propose, monkeypatch):
+    """Another proposal holds the row until the end has come: over is over, whenever the waiting began."""
+    with held_clock() as held:
+        standing = approve_in_advance(agent, by=rita, second=sam, expires_at=held.at + timedelta(minutes=1))
+        when_its_row_is_locked(monkeypatch, lambda: held.set(standing.expires_at))
+        assert propose()["status"] == "pending_approval"
+    assert not StandingUse.objects.exists()
+
+
+def test_one_of_its_people_leaves_while_its_row_is_waited_for(standing, propose, sam, monkeypatch):
+    when_its_row_is_locked(monkeypatch, lambda: User.objects.filter(pk=sam.pk).update(is_active=False))
+    assert propose()["status"] == "pending_approval"
+    assert not StandingUse.objects.exists()
+
+
+def when_its_row_is_locked(monkeypatch, happens) -> None:
+    """What happens elsewhere while the row is waited for, after the statement that locks it began."""
+    locking = QuerySet.select_for_update
+
+    class Locking(QuerySet):
+        def _fetch_all(self):
+            begun = self._result_cache is None
+            super()._fetch_all()
+            if begun:
+                happens()
+
+    def select_for_update(rows, *args, **named):
+        rows = locking(rows, *args, **named)
+        if rows.model is StandingApproval:
+            rows.__class__ = Locking
+        return rows
+
+    monkeypatch.setattr(QuerySet, "select_for_update", select_for_update)
 
 
 def test_a_part_of_the_sweep_that_fails_holds_up_no_other(db, monkeypatch):

@@ -182,6 +182,44 @@ def test_once_people_approved_it_the_same_thing_may_pass(agent, rita, sam, lou, 
     assert propose("10.00")["status"] == "approved"
 
 
+LESS = [{"op": "replace", "path": "/amount", "value": "5.00"}]
+
+
+def change(document, by, *others):
+    """Approve it with changes, and let others approve what became of it."""
+    intent = stored(document)
+    decide(intent.pk, by=by, vote="approve", digest=intent.digest, changes=LESS, rationale="less")
+    approve(document, *others)
+    assert stored(document).status == "approved"
+
+
+def test_what_people_changed_in_a_sample_is_not_what_they_approved(agent, rita, sam, lou, propose, monkeypatch):
+    """They approved 5, never 10: the same proposal is a sample again, whatever is drawn for it."""
+    approve_in_advance(agent, by=rita, second=sam, sample_percent=5, disagreement_percent=100)
+    monkeypatch.setattr(samples, "draw", lambda *about: 0)
+    change(propose("10.00"), lou, rita, sam)
+    monkeypatch.setattr(samples, "draw", lambda *about: 9_999)
+
+    again = propose("10.00", key="another")
+
+    assert again["status"] == "pending_approval"
+    assert StandingUse.objects.get(intent=again["id"]).number is None
+    assert propose("5.00")["status"] == "approved"
+
+
+def test_a_sample_approved_with_changes_suspends_it_as_a_rejection_does(always, propose, lou, rita, sam, signed_in):
+    made = propose("10.00")
+    change(made, lou, rita, sam)
+
+    always.refresh_from_db()
+    assert (always.state, samples.tally(always).approved) == ("suspended", 0)
+    facts = json.loads(Event.objects.get(type="standing_approval.suspended").line)["facts"]
+    assert (facts["intent"], facts["rejected"], facts["changed"], facts["decided"]) == (made["id"], 0, 1, 1)
+    page = signed_in(sam).get(f"/admin/reviews/standingapproval/{always.pk}/change/").content.decode()
+    assert "<b>1 changed</b>" in page and "rejected or changed too many" in page
+    assert propose("11.00")["status"] == "pending_approval"
+
+
 def test_the_first_rejection_suspends_it_at_once(always, propose, lou):
     reject(propose(), lou)
 

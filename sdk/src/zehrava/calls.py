@@ -59,6 +59,8 @@ class Door:
             raise ValueError(f"base_url {base_url!r} is no web address; use one such as https://gate.example.com.")
         if url.userinfo or url.query or url.fragment:
             raise ValueError("base_url is the portal's address alone: no user, password, query or fragment.")
+        if api_key == "":
+            raise ValueError("api_key is empty: perhaps the variable that it is read from is not set.")
         if api_key is not None and not _HEADER_SAFE.fullmatch(api_key):
             raise ValueError("api_key is not a key: it holds spaces, line breaks or other characters no key has.")
         if url.scheme == "http" and not _is_loopback(url.host) and url.host not in _warned:
