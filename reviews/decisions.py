@@ -82,7 +82,8 @@ def decide(
     _refuse_ground(ground, vote, changes)
     with for_decision(intent_id) as intent:
         votes, ties = votes_of([intent]).get(intent.pk, []), Ties()
-        hold_still(intent, by, votes)
+        if hold_still(intent, by, votes):
+            votes = votes_of([intent]).get(intent.pk, [])
         by = as_they_are_now(by)
         if refusal := may_decide(intent, by, ties):
             raise Problem(refusal.kind, refusal.text)

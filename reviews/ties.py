@@ -129,11 +129,12 @@ def ties_of(request: HttpRequest) -> Ties:
     return known
 
 
-def hold_still(intent: Intent, person: User, votes: Collection[Decision]) -> None:
+def hold_still(intent: Intent, person: User, votes: Collection[Decision]) -> bool:
     """Let nobody revoke what this person may decide by, or what gave these votes, while this transaction lasts; nor
     change who manages any of them, where that is counted.
 
-    Called before anything of it is read: then a change comes wholly before a decision or wholly after it.
+    Called before anything of it is read: then a change comes wholly before a decision or wholly after it. Returns
+    whether there was anything to hold: then it may have been waited for, and what was read before is read again.
     """
     used = {vote.delegation_id for vote in votes if vote.delegation_id is not None}
     rows = Delegation.objects.filter(Q(delegate=person) | Q(pk__in=used), revoked_at=None)
@@ -142,4 +143,5 @@ def hold_still(intent: Intent, person: User, votes: Collection[Decision]) -> Non
     if wants_distinct_managers(intent.requirement):
         voters = {key for vote in votes for key in (vote.reviewer_id, vote.delegator_id) if key is not None}
         lines = managers.lines_of({person.pk, *voters, *held}, one_person.accounts())
-        list(lines.select_for_update().order_by("pk").values_list("pk", flat=True))
+        held += lines.select_for_update().order_by("pk").values_list("pk", flat=True)
+    return bool(held)
