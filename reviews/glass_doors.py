@@ -67,6 +67,7 @@ class GlassDoors:
             "card": presentation.card(intent, stood=stood, now=intent.read_at),  # type: ignore[attr-defined]
             "fields": renderings.fields(masking.action_type_of(intent), masking.payload(intent)),
             "payload": tree(masking.payload(intent)),
+            "masked": [text(path) for path in masking.mask_of(intent).paths],
             "missing": [text(f"{count} of {group}") for group, count in missing.items()] if stood.given else [],
             "digest": digest,
             "asked": asked_back(intent),

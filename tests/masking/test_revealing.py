@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Permission
 from django.test import Client
 
 from audit.actors import Actor
@@ -107,6 +108,17 @@ def test_who_may(world, signed_in, who, may):
     assert [name for name, *_ in revealed()] == [who, who]
     # An answer is revealed once: others stay masked.
     assert leaks(program.get(f"/api/v1/intents/{world.intent.pk}").content.decode()) == []
+
+
+def test_who_may_break_the_glass_is_told_on_that_page_and_may_look(world, signed_in):
+    eva = make_user("eva", "reviewers")
+    eva.user_permissions.add(Permission.objects.get(codename="break_glass", content_type__app_label="reviews"))
+    client = signed_in(eva)
+    told = page(client, world.intent, "glass")
+    assert "payload.account" in told and "are masked. Reveal that on" in told and leaks(told) == []
+    assert reveal(client, world.intent) == 302
+    shown = page(client, world.intent, "glass")
+    assert "masked. Reveal" not in shown and IBAN in shown
 
 
 def test_an_agent_reveals_nothing(world):
