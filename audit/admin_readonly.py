@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.core.exceptions import FieldDoesNotExist
 from django.db import models
 from django.http import HttpRequest, HttpResponse
 
@@ -18,15 +19,22 @@ class ReadOnlyAdmin:
     show_full_result_count = False
     actions = None
     list_filter: Any = ()
+    model: Any
 
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest) -> bool:
         """Only what there is a filter for is asked of a list by its address.
 
         Django lets an address ask anything of a row's own columns, which tells letter by letter what no page shows.
         """
-        offered = {each[0] if isinstance(each, tuple) else each for each in self.list_filter}
-        asked = lookup.partition("__")[0]
-        return asked in offered and super().lookup_allowed(lookup, value, request)  # type: ignore[misc]
+        try:
+            asked = self.model._meta.get_field(lookup.partition("__")[0])
+        except FieldDoesNotExist:
+            # The name of a filter, which knows what it takes; or of nothing.
+            return super().lookup_allowed(lookup, value, request)  # type: ignore[misc]
+        offered = {
+            each[0] if isinstance(each, tuple) else getattr(each, "parameter_name", each) for each in self.list_filter
+        }
+        return asked.name in offered and super().lookup_allowed(lookup, value, request)  # type: ignore[misc]
 
     def has_add_permission(self, request: HttpRequest, *args: Any) -> bool:
         return False
