@@ -82,6 +82,7 @@ def case_of(
         reversible=action_type.reversible if action_type else None,
         sensitivity=action_type.sensitivity if action_type else None,
         sensitive=action_type.sensitive if action_type else (),
+        veiled=tuple(sorted(action_type.veiled(proposal.payload))) if action_type else (),
     )
     return Case(proposal, version_id, action_type, tuple(derived.names), facts)
 

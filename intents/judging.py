@@ -28,7 +28,8 @@ class Facts:
 
     `agent` are its trusted attributes, `named` the policy that it asked for besides. `doubts` are reasons why no allow
     may stand, such as what an action type could not derive; `registered` is whether the action has an action type,
-    `reversible`, `sensitivity` and `sensitive` (paths) what that says of it, None where it does not. `expires_in` are
+    `reversible`, `sensitivity` and `sensitive` (paths) what that says of it, None where it does not; `veiled`
+    are the figures that were derived of what is sensitive. `expires_in` are
     the seconds that the agent wants it to have at most.
     """
 
@@ -51,6 +52,7 @@ class Facts:
     reversible: bool | None = None
     sensitivity: str | None = None
     sensitive: tuple[Path, ...] = ()
+    veiled: tuple[str, ...] = ()
 
     def evaluated_by(
         self, policies: PolicySet, *, usage: Mapping[str, Any] | None = None, named: str | None = None
@@ -71,6 +73,7 @@ class Facts:
             reversible=self.reversible,
             sensitivity=self.sensitivity,
             sensitive=self.sensitive,
+            veiled=self.veiled,
             usage=usage,
             now=self.now,
             policy=named,
@@ -158,6 +161,8 @@ def inputs(
         kept["sensitivity"] = facts.sensitivity
     if facts.sensitive:
         kept["sensitive"] = [list(path) for path in facts.sensitive]
+    if facts.veiled:
+        kept["veiled"] = list(facts.veiled)
     if unreadable:
         kept["unreadable"] = {name: each.document() for name, each in unreadable.items()}
     if policies.default != ASK:
@@ -202,6 +207,7 @@ def facts_of(intent: Intent) -> Facts:
         reversible=kept.get("reversible"),
         sensitivity=kept.get("sensitivity"),
         sensitive=tuple(tuple(path) for path in kept.get("sensitive") or ()),
+        veiled=tuple(kept.get("veiled") or ()),
     )
 
 

@@ -9,24 +9,16 @@ from __future__ import annotations
 
 import functools
 import json
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from intents.models import Intent
 from zehrava import canonical, sensitive
 from zehrava.action_types import ActionType
-from zehrava.narrowing import EACH
 from zehrava.policy.limits import money
 from zehrava.sensitive import SHOWN, Hidden, Masked
 
-# In an expression: texts, which say nothing of the intent, and names with what is read below them.
-_NAMED = re.compile(
-    r""""(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|(?P<chain>[A-Za-z_]\w*(?:\s*\.\s*[A-Za-z_]\w*|\s*\[[^\]]*\])*)"""
-)
-_STEP = re.compile(r"""\[\s*["'](?P<key>[^"']*)["']\s*\]|\[[^\]]*\]|(?P<name>[A-Za-z_]\w*)""")
-_WORDS = frozenset({"true", "false", "null", "in"})
 _SAFE = frozenset({"agent", "usage", "now", "context"})
 _COLUMNS = (("target", "target"), ("value", "value_amount"), ("records", "records"))
 
@@ -189,34 +181,18 @@ def at(intent: Intent, value: Any, steps: Sequence[str | int]) -> Any:
 def is_read_by(intent: Intent, expression: str) -> bool:
     """Whether this part of a condition reads something that is masked, or may: what cannot be told, does."""
     paths = _paths(intent)
-    return bool(paths) and any(_reads_masked(intent, chain, paths) for chain in _chains(expression))
-
-
-def _chains(expression: str) -> Iterator[list[str]]:
-    """What an expression names, each with the steps below it: `payload.people[0].email`; no functions, no texts."""
-    for found in _NAMED.finditer(expression):
-        if not found["chain"]:
-            continue
-        steps = [step["name"] or step["key"] or EACH for step in _STEP.finditer(found["chain"])]
-        is_call = len(steps) == 1 and expression[found.end() :].lstrip().startswith("(")
-        if not is_call and steps[0] not in _WORDS:
-            yield steps
+    return bool(paths) and any(_reads_masked(intent, chain, paths) for chain in sensitive.named_in(expression))
 
 
 def _reads_masked(intent: Intent, chain: list[str], paths: Sequence[sensitive.Path]) -> bool:
     root, steps = chain[0], chain[1:]
     if root == "payload":
-        return any(_meet(steps, path) for path in paths)
+        return any(sensitive.meet(steps, path) for path in paths)
     if root == "intent":
         read = document(intent)
         figures = ("target", "records", "value") if not steps else (steps[0],)
         return any(_is_masked(read[name]) for name in figures if name in ("target", "records", "value"))
     return root not in _SAFE
-
-
-def _meet(steps: Sequence[str], path: sensitive.Path) -> bool:
-    """Whether the one leads to, through or below the other."""
-    return all(step == name or EACH in (step, name) for step, name in zip(steps, path, strict=False))
 
 
 def _is_masked(figure: Any) -> bool:
@@ -268,7 +244,7 @@ def _worked_out(intent: Intent) -> Mask:
     shown = {**intent.document, "payload": _masked(intent.document["payload"], _sensitive(intent))}
     for name in ("summary", "context", "tags", "on_behalf_of"):
         shown[name] = hidden.without(shown[name])
-    return Mask({**shown, **_figures(intent, shown["payload"], hidden)}, found, hidden)
+    return Mask({**shown, **_figures(intent, hidden)}, found, hidden)
 
 
 def _covered(intent: Intent) -> set[str]:
@@ -281,23 +257,18 @@ def _covered(intent: Intent) -> set[str]:
     return {text for value in covered for text in sensitive.leaves(value)}
 
 
-def _figures(intent: Intent, payload: Any, hidden: Hidden) -> dict[str, Any]:
-    """Target, records and value: one that was derived is masked where the masked payload does not give it, so that no
+def _figures(intent: Intent, hidden: Hidden) -> dict[str, Any]:
+    """Target, records and value: one that was derived is masked where it was derived of something masked, so that no
     text behind a mask blots out what stands beside it. One that is claimed, where it says what is masked."""
     action_type, document = action_type_of(intent), intent.document
-    again = action_type.derive(json.loads(canonical.dumps(payload))) if action_type and intent.derived else None
+    veiled = action_type.veiled(document["payload"]) if action_type else frozenset(intent.derived)
     figures: dict[str, Any] = {}
     for name in ("target", "records", "value"):
         figure = document[name]
         if name in intent.derived:
-            same = again is not None and getattr(again, name) == figure
-            figures[name] = figure if same or figure is None else _covering(figure)
+            figures[name] = sensitive.covered(figure) if name in veiled else figure
         elif isinstance(figure, dict):
             figures[name] = {**figure, "amount": hidden.figure(figure["amount"])}
         else:
             figures[name] = hidden.figure(figure)
     return figures
-
-
-def _covering(figure: Any) -> Any:
-    return {**figure, "amount": Masked(figure["amount"])} if isinstance(figure, dict) else Masked(figure)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import django_filters
@@ -18,6 +19,8 @@ LONGEST_WORDS = 200
 # In a list to choose from: the ones with most that waits.
 MOST_CHOICES = 100
 Choice = tuple[str, str]
+# Nobody finds by its words or its amount what they see masked: halving and halving again reads it.
+_MAY_BE_MASKED = Q(action_type_version__text__contains=SENSITIVE)
 AGES = {"5m": ("5 minutes", 5), "15m": ("15 minutes", 15), "1h": ("an hour", 60), "1d": ("a day", 24 * 60)}
 
 
@@ -40,8 +43,8 @@ class DeskFilter(django_filters.FilterSet):
         label="Waiting",
         empty_label="Any age",
     )
-    least = django_filters.NumberFilter(field_name="value_amount", lookup_expr="gte", label="Amount from")
-    most = django_filters.NumberFilter(field_name="value_amount", lookup_expr="lte", label="Amount to")
+    least = django_filters.NumberFilter(method="at_least", label="Amount from")
+    most = django_filters.NumberFilter(method="at_most", label="Amount to")
     currency = django_filters.ChoiceFilter(field_name="value_currency", label="Currency", empty_label="Any currency")
 
     class Meta:
@@ -75,9 +78,14 @@ class DeskFilter(django_filters.FilterSet):
 
         Whoever finds an intent by what is masked in it has read that, letter by letter.
         """
-        may_be_masked = Q(action_type_version__text__contains=SENSITIVE)
-        wrote = Q(canonical__icontains=words) & ~may_be_masked
+        wrote = Q(canonical__icontains=words) & ~_MAY_BE_MASKED
         return rows.filter(Q(pk=words) | Q(agent_name__icontains=words) | Q(action__icontains=words) | wrote)
+
+    def at_least(self, rows: QuerySet[Intent], name: str, amount: Decimal) -> QuerySet[Intent]:
+        return rows.filter(~_MAY_BE_MASKED, value_amount__gte=amount)
+
+    def at_most(self, rows: QuerySet[Intent], name: str, amount: Decimal) -> QuerySet[Intent]:
+        return rows.filter(~_MAY_BE_MASKED, value_amount__lte=amount)
 
     def ask(self, rows: QuerySet[Intent], name: str, group: str) -> QuerySet[Intent]:
         return rows.filter(asks([group], self.asked))

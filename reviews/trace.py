@@ -109,11 +109,16 @@ def _masked(entry: Mapping[str, Any], intent: Intent) -> Mapping[str, Any]:
     """
     if not masking.mask_of(intent):
         return entry
-    kept = {"when": entry.get("when"), "policy": entry["policy"], "rule": entry["rule"], "effect": entry["effect"]}
     # Nobody can tell from its words what a limit counts.
     limits = [{**use, "adds": SHOWN} if "adds" in use else use for use in entry.get("limits") or ()]
     operands = [_masked_operand(part, intent) for part in entry.get("operands") or ()]
-    return {**masking.said(intent, {**entry}), **kept, "operands": operands, "limits": limits}
+    masked: dict[str, Any] = {"operands": operands, "limits": limits}
+    if entry.get("error"):
+        masked["error"] = masking.said(intent, entry["error"])
+    if table := entry.get("table"):
+        rows = [{**row, "why": masking.said(intent, row["why"])} for row in table["rows"]]
+        masked["table"] = {**table, "rows": rows}
+    return {**entry, **masked}
 
 
 def _masked_operand(part: Mapping[str, Any], intent: Intent) -> Mapping[str, Any]:

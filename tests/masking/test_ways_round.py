@@ -226,3 +226,57 @@ def test_a_huge_payload_of_masked_texts_costs_no_more_than_to_read_it(world, sig
     assert page(signed_in(make_user("rita", "reviewers")), intent)
     # Once for each text, and not for each text and each mask.
     assert len(looks) < 30_000
+
+
+@pytest.mark.parametrize("word", ["held", "version", "error", "rule", "policy", "effect", "operands", "table", "row"])
+def test_no_word_behind_a_mask_breaks_or_falsifies_the_page(world, signed_in, word):
+    load_action_type("name: any.send\nsensitive: [payload.config]\n")
+    load_policy(
+        "name: any\nmatch: {actions: [any.send]}\nrules:\n"
+        '  - {id: broken, when: payload.missing == "x", effect: block}\n'
+        "  - {id: all, effect: require_approval, approval: {all_of: [{group: finance}]}}\n"
+    )
+    plain = make_intent(world.key, action="any.send", payload={"config": None, "n": 1})
+    intent = make_intent(world.key, action="any.send", payload={"config": {word: [word, "block"]}, "n": 1})
+    client = signed_in(world.fred)
+    assert client.get(f"/admin/intents/intent/{intent.pk}/change/").status_code == 200
+
+    def trace(one: Intent) -> str:
+        return page(client, one).split('id="h-why"')[1].split("</section>")[0].replace(one.pk, "")
+
+    assert trace(intent) == trace(plain)
+
+
+@pytest.mark.parametrize(
+    ("derive", "secret"),
+    [
+        ("target: domain(payload.person.email)", "hidden.example"),
+        ("target: \"payload.person.sick == 'hiv' ? 'ill' : 'well'\"", "ill"),
+        ("records: size(payload.person.friends)", "37"),
+        ("value: {amount: \"'5.00'\", currency: payload.person.currency}", "CHF"),
+    ],
+)
+def test_what_is_derived_of_it_is_masked_wherever_it_is_told(world, signed_in, derive, secret):
+    load_action_type(f"name: der.send\nsensitive: [payload.person]\nderive:\n  {derive}\n")
+    load_policy(
+        "name: der\nmatch: {actions: [der.send]}\nrules:\n  - id: all\n    effect: require_approval\n"
+        '    reason: "to {intent.target}, {intent.records} of {intent.value.currency}"\n'
+        "    approval: {all_of: [{group: finance}]}\n"
+    )
+    person = {"email": "x@hidden.example", "sick": "hiv", "friends": ["f"] * 37, "currency": "CHF"}
+    intent = make_intent(world.key, action="der.send", payload={"person": person})
+    assert secret in intent.canonical and secret not in intent.verdict["reason"].replace("●", "")
+    shown = program(world.vera).get(f"/api/v1/intents/{intent.pk}").json()
+    told = json.dumps([shown["target"], shown["records"], shown["value"], shown["verdict"]])
+    assert secret not in told
+
+
+def test_nobody_finds_a_masked_amount_by_halves(world, signed_in):
+    load_action_type(
+        "name: pay.it\nsensitive: [payload.salary]\nderive: {value: {amount: payload.salary, currency: \"'EUR'\"}}\n"
+    )
+    intent = make_intent(world.key, action="pay.it", payload={"salary": "74113.50"})
+    client = signed_in(make_user("rita", "reviewers"))
+    assert intent.pk in client.get("/admin/?tab=groups").content.decode()
+    for query in ("least=1", "most=99999999", "least=74113.50&most=74113.50"):
+        assert intent.pk not in client.get(f"/admin/?tab=groups&{query}").content.decode()

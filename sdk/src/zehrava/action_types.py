@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from zehrava.policy.reasons import Template, parse_path
 from zehrava.policy.shape import Shape
 from zehrava.policy.strict_yaml import join, read
 from zehrava.policy.tables import LEVELS
+from zehrava.sensitive import mask, reads
 from zehrava.targets import TargetError, credentials_fault, destination, header_name_fault, header_value_fault
 
 MAX_VIOLATIONS = 50
@@ -184,6 +186,30 @@ class ActionType:
             except ValueError as error:
                 errors.append(f"{name}: {error}")
         return Derived(values.get("records"), values.get("value"), values.get("target"), errors, names)
+
+    def veiled(self, payload: Any) -> frozenset[str]:
+        """Of target, records and value those that are derived of what is sensitive, and are to be masked with it.
+
+        That is what an expression reads by name; and where one goes through something that holds a sensitive part, such
+        as a list of people, it is whether the masks make a difference to what comes out.
+        """
+        if not self.sensitive:
+            return frozenset()
+        masked = payload
+        for path in self.sensitive:
+            masked, _ = mask(masked, path)
+        before, after = self.derive(payload), self.derive(json.loads(json.dumps(masked)))
+        return frozenset(
+            name
+            for name in before.names
+            if getattr(before, name) != getattr(after, name)
+            or any(
+                reads(expression.source, path)
+                for part, expression in self._expressions
+                if part.split(".")[0] == name
+                for path in self.sensitive
+            )
+        )
 
     def render_title(self, payload: Any) -> str | None:
         """``present.title`` with the payload's values: plain, hostile text. None where there is no such title."""

@@ -7,7 +7,8 @@ people read, and never stored.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from zehrava import canonical
@@ -63,6 +64,44 @@ def _mask(value: Any, path: Path, covered: list[Any]) -> Any:
         return {**value, path[0]: _mask(value[path[0]], path[1:], covered)} if path[0] in value else value
     covered.append(value)
     return Masked(value)
+
+
+def covered(figure: Any) -> Any:
+    """A figure with all that it says masked; None says nothing."""
+    if figure is None:
+        return None
+    return {name: Masked(part) for name, part in figure.items()} if isinstance(figure, dict) else Masked(figure)
+
+
+# In an expression: texts, which say nothing of what it reads, and names with the steps below them.
+_NAMED = re.compile(
+    r""""(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|(?P<chain>[A-Za-z_]\w*(?:\s*\.\s*[A-Za-z_]\w*|\s*\[[^\]]*\])*)"""
+)
+_STEP = re.compile(r"""\[\s*["'](?P<key>[^"']*)["']\s*\]|\[[^\]]*\]|(?P<name>[A-Za-z_]\w*)""")
+_WORDS = frozenset({"true", "false", "null", "in"})
+
+
+def named_in(expression: str) -> Iterator[list[str]]:
+    """What an expression names, each with the steps below it: `payload.people[0].email`; no functions, no texts."""
+    for found in _NAMED.finditer(expression):
+        if not found["chain"]:
+            continue
+        steps = [step["name"] or step["key"] or EACH for step in _STEP.finditer(found["chain"])]
+        is_call = len(steps) == 1 and expression[found.end() :].lstrip().startswith("(")
+        if not is_call and steps[0] not in _WORDS:
+            yield steps
+
+
+def meet(steps: Sequence[str], path: Path) -> bool:
+    """Whether the one leads to, through or below the other; both are steps below the payload."""
+    return all(step == name or EACH in (step, name) for step, name in zip(steps, path, strict=False))
+
+
+def reads(expression: str, path: Path) -> bool:
+    """Whether an expression reads just what a path leads to, or something below it."""
+    return any(
+        chain[0] == "payload" and len(chain) > len(path) and meet(chain[1:], path) for chain in named_in(expression)
+    )
 
 
 def leaves(value: Any) -> Iterator[str]:

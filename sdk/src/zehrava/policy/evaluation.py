@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -135,6 +135,7 @@ class Evaluator:
         reversible: bool | None = None,
         sensitivity: str | None = None,
         sensitive: Sequence[Path] = (),
+        veiled: Collection[str] = (),
         usage: Mapping[str, Any] | None = None,
         now: datetime.datetime,
         policy: str | None = None,
@@ -148,6 +149,7 @@ class Evaluator:
             reversible, sensitivity: what the action type says, never the agent: whether it can be undone, and ``low``,
                 ``normal`` or ``high``; None where it does not say.
             sensitive: the paths in the payload that the action type marks sensitive; reasons tell them masked.
+            veiled: of ``target``, ``records`` and ``value`` those that were worked out of that; told masked too.
             usage: how much of each limit is used, by ``policy/rule/0``: a number or a decimal string. None where it is
                 not known: then a rule with limits asks, and ``limits`` of the verdict lists what is wanted.
             now: an aware time.
@@ -166,7 +168,7 @@ class Evaluator:
             "sensitivity": sensitivity,
         }
         try:
-            return self._evaluate(intent, payload, agent, context, summary, usage, now, policy, sensitive)
+            return self._evaluate(intent, payload, agent, context, summary, usage, now, policy, (sensitive, veiled))
         except (KeyboardInterrupt, SystemExit):
             raise
         except EvaluationError as error:
@@ -195,11 +197,11 @@ class Evaluator:
         usage: Mapping[str, Any] | None,
         now: datetime.datetime,
         policy: str | None,
-        sensitive: Sequence[Path],
+        masked: tuple[Sequence[Path], Collection[str]],
     ) -> Verdict:
         values = _values(intent, payload, agent, context, summary, usage, now)
-        if sensitive:
-            values[TOLD] = Told.of(values, sensitive)
+        if masked[0]:
+            values[TOLD] = Told.of(values, *masked)
         said: list[Said] = []
         named, matched = None, False
         if policy is not None:

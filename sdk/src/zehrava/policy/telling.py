@@ -6,10 +6,11 @@ whomever it is, and an agent that repeats the words of a policy in a masked text
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from zehrava.sensitive import Hidden, Path, leaves, mask
+from zehrava.sensitive import covered as covered_figure
 
 from .reasons import Template
 
@@ -24,8 +25,8 @@ class Told(NamedTuple):
     hidden: Hidden
 
     @classmethod
-    def of(cls, values: Mapping[str, Any], paths: Sequence[Path]) -> Told:
-        """What is told of these values, where these paths of the payload are sensitive."""
+    def of(cls, values: Mapping[str, Any], paths: Sequence[Path], veiled: Collection[str] = ()) -> Told:
+        """What is told of these values, where these paths of the payload are sensitive, and these figures veiled."""
         payload, texts = values["payload"], set[str]()
         for path in paths:
             payload, covered = mask(payload, path)
@@ -35,6 +36,8 @@ class Told(NamedTuple):
             intent[name] = hidden.figure(intent[name])
         if intent["value"] is not None:
             intent["value"] = {name: hidden.figure(part) for name, part in intent["value"].items()}
+        for name in veiled:
+            intent[name] = covered_figure(intent[name])
         intent["on_behalf_of"] = hidden.without(intent["on_behalf_of"])
         intent["tags"] = hidden.without(intent["tags"])
         context = hidden.without(values["context"])
