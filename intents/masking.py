@@ -2,7 +2,8 @@
 
 Whatever draws an intent for a person asks here, and never reads `payload` or `document`, which are what runs. A mask is
 drawn over the intent as it stands in memory; whoever is shown it without (see `reviews.revealing`) gets an intent that
-was `unmasked`. Other texts that repeat a masked value, such as the reason of a rule, are masked where they do.
+was unmasked. What the agent says elsewhere is masked where it repeats a masked value, and what the action type derives
+where it reads one; the reason of a rule was told masked where it was made, see `zehrava.policy.telling`.
 """
 
 from __future__ import annotations
