@@ -102,6 +102,9 @@ while clock.now() < until:
         time.sleep(luck.random() / 5)
         continue
     intent = luck.choice(intents)
+    if number == 1 and intent.payload["n"] % 3 == 0:
+        # However fast this machine is: some are left for those who are asked at the end.
+        continue
     try:
         given = decide(intent.pk, by=me, vote="approve", digest=intent.digest)
         said.append("voted")
