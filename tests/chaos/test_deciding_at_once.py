@@ -204,13 +204,14 @@ for turn, intent in enumerate([*short, *intents]):
         tell(intent, Intent.objects.values_list("digest", flat=True).get(pk=intent.pk))
     elif number < 4:
         tell(intent, intent.digest, [{"op": "replace", "path": "/amount", "value": f"{number}.00"}])
-    elif number == 4:
+    elif number == 4 and intent.payload.get("n", 1) % 2:
+        # Not all of them: however fast it is, some are left to be approved.
         try:
             propose(agent, {"action": "a.b", "payload": {"again": turn}, "supersedes": intent.pk})
             said.append([intent.pk, "replaced", "", ""])
         except Problem as problem:
             said.append([intent.pk, problem.kind, "", ""])
-    elif turn % 10 == 0:
+    elif number == 5 and turn % 10 == 0:
         sweeping.sweep()
 """,
         processes=6,
