@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -132,7 +132,7 @@ def about(intent: Intent) -> list[str]:
 
 def another_payload(intent: Intent, payload: Any) -> Any:
     """Another payload of the same action, such as the one before a change, as people read it."""
-    return _masked(payload, _paths(intent))
+    return sensitive.mask_all(payload, _paths(intent))[0]
 
 
 def patch(intent: Intent, changes: Sequence[dict[str, Any]] | None) -> list[dict[str, Any]] | None:
@@ -171,7 +171,7 @@ def at(intent: Intent, value: Any, steps: Sequence[str | int]) -> Any:
     around = value
     for step in reversed(steps):
         around = [around] if isinstance(step, int) else {step: around}
-    shown = _masked(around, paths)
+    shown, _ = sensitive.mask_all(around, paths)
     for step in steps:
         if isinstance(shown, Masked):
             return Masked(value)
@@ -231,18 +231,13 @@ def _sensitive(intent: Intent) -> tuple[sensitive.Path, ...]:
     return ((),) if action_type is None else action_type.sensitive
 
 
-def _masked(payload: Any, paths: Iterable[sensitive.Path]) -> Any:
-    for path in paths:
-        payload, _ = sensitive.mask(payload, path)
-    return payload
-
-
 def _worked_out(intent: Intent) -> Mask:
     found = paths(intent)
     if not found:
         return Mask(intent.document)
     hidden = Hidden(_covered(intent))
-    shown = {**intent.document, "payload": _masked(intent.document["payload"], _sensitive(intent))}
+    payload, _ = sensitive.mask_all(intent.document["payload"], _sensitive(intent))
+    shown = {**intent.document, "payload": payload}
     for name in ("summary", "context", "tags", "on_behalf_of"):
         shown[name] = hidden.without(shown[name])
     return Mask({**shown, **_figures(intent, hidden)}, found, hidden)
@@ -254,8 +249,7 @@ def _covered(intent: Intent) -> set[str]:
     payloads = [intent.document["payload"]]
     if intent.amendments:
         payloads += [json.loads(text)["payload"] for text in intent.amended_by.values_list("replaced", flat=True)]
-    covered = [value for each in payloads for path in _sensitive(intent) for value in sensitive.mask(each, path)[1]]
-    return {text for value in covered for text in sensitive.leaves(value)}
+    return sensitive.texts(value for each in payloads for value in sensitive.mask_all(each, _sensitive(intent))[1])
 
 
 def _figures(intent: Intent, hidden: Hidden) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from zehrava.policy.reasons import Template, parse_path
 from zehrava.policy.shape import Shape
 from zehrava.policy.strict_yaml import join, read
 from zehrava.policy.tables import LEVELS
-from zehrava.sensitive import mask, reads
+from zehrava.sensitive import mask_all, reads
 from zehrava.targets import TargetError, credentials_fault, destination, header_name_fault, header_value_fault
 
 MAX_VIOLATIONS = 50
@@ -195,9 +195,7 @@ class ActionType:
         """
         if not self.sensitive:
             return frozenset()
-        masked = payload
-        for path in self.sensitive:
-            masked, _ = mask(masked, path)
+        masked, _ = mask_all(payload, self.sensitive)
         before, after = self.derive(payload), self.derive(json.loads(json.dumps(masked)))
         return frozenset(
             name

@@ -52,6 +52,20 @@ def mask(payload: Any, path: Path) -> tuple[Any, list[Any]]:
     return _mask(payload, path, covered), covered
 
 
+def mask_all(payload: Any, paths: Iterable[Path]) -> tuple[Any, list[Any]]:
+    """The same for several paths: what an earlier one has masked is not covered a second time."""
+    covered: list[Any] = []
+    for path in paths:
+        payload, found = mask(payload, path)
+        covered += found
+    return payload, covered
+
+
+def texts(covered: Iterable[Any]) -> set[str]:
+    """Every text and number under masks, and the names of members there."""
+    return {text for value in covered for text in leaves(value)}
+
+
 def _mask(value: Any, path: Path, covered: list[Any]) -> Any:
     if value is None or isinstance(value, Masked):
         return value
@@ -113,6 +127,9 @@ def leaves(value: Any) -> Iterator[str]:
     elif isinstance(value, list):
         for item in value:
             yield from leaves(item)
+    elif isinstance(value, Masked):
+        # An earlier path covers it, and has told it.
+        return
     elif isinstance(value, str):
         yield value
     elif value is not None and not isinstance(value, bool):

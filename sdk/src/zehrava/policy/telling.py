@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from zehrava.sensitive import Hidden, Path, leaves, mask
+from zehrava.sensitive import Hidden, Path, mask_all, texts
 from zehrava.sensitive import covered as covered_figure
 
 from .reasons import Template
@@ -27,11 +27,8 @@ class Told(NamedTuple):
     @classmethod
     def of(cls, values: Mapping[str, Any], paths: Sequence[Path], veiled: Collection[str] = ()) -> Told:
         """What is told of these values, where these paths of the payload are sensitive, and these figures veiled."""
-        payload, texts = values["payload"], set[str]()
-        for path in paths:
-            payload, covered = mask(payload, path)
-            texts.update(text for value in covered for text in leaves(value))
-        hidden, intent = Hidden(texts), dict(values["intent"])
+        payload, covered = mask_all(values["payload"], paths)
+        hidden, intent = Hidden(texts(covered)), dict(values["intent"])
         for name in ("target", "records"):
             intent[name] = hidden.figure(intent[name])
         if intent["value"] is not None:
